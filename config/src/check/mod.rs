@@ -1,0 +1,99 @@
+//! From what the user wrote to what the program needs.
+//!
+//! Each part reads its own texts and fills in its own defaults. A text that is
+//! wrong is noted and replaced by the default, so that the rest is still
+//! checked; the configuration is only handed out when nothing was noted.
+
+mod limits;
+mod network;
+mod operation;
+mod routes;
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    checked::{Config, Connections, Refusal},
+    document::Document,
+    error::Error,
+    findings::Findings,
+    raw,
+};
+
+/// Checks everything that can be checked without a network and without any
+/// other file.
+pub(crate) fn check(
+    raw: raw::File,
+    document: &Document<'_>,
+    source: Option<&Path>,
+) -> Result<Config, Error> {
+    let mut findings = Findings::new(document);
+    let folder = Folder::of(source);
+    let defaults = (Connections::default(), Refusal::default());
+
+    let listeners = network::listeners(&mut findings, raw.listener);
+    let metrics = network::metrics(&mut findings, raw.metrics, &listeners);
+    let upstreams = network::upstreams(&mut findings, raw.upstream);
+    let routes = routes::routes(&mut findings, raw.route, &upstreams);
+    let client = limits::client(&mut findings, raw.client);
+    let tiers = limits::tiers(&mut findings, raw.tier);
+    let tenant = limits::tenant(&mut findings, raw.tenant, &tiers);
+    let tenants = limits::tenants(&mut findings, &raw.tenants, tenant.as_ref(), &tiers);
+    let mut config = Config {
+        source: source.map(Path::to_owned),
+        mode: raw.mode.unwrap_or_default(),
+        threads: raw.threads,
+        listeners,
+        upstreams,
+        routes: Vec::new(),
+        client,
+        tenant,
+        tiers,
+        tenants,
+        connections: Connections {
+            total: raw.connections.total.unwrap_or(defaults.0.total),
+        },
+        known: operation::known(&mut findings, &raw.known, &folder),
+        known_only: operation::known_only(&mut findings, raw.known_only),
+        deadlines: operation::deadlines(&mut findings, raw.deadlines),
+        log: operation::log(&mut findings, raw.log, &folder),
+        refusal: Refusal {
+            ratelimit_fields: raw
+                .refusal
+                .ratelimit_fields
+                .unwrap_or(defaults.1.ratelimit_fields),
+        },
+        admin: operation::admin(&mut findings, raw.admin, &folder),
+        metrics,
+        state: operation::state(&mut findings, raw.state, &folder),
+        warnings: Vec::new(),
+    };
+    if findings.is_clean() {
+        routes::costs(&mut findings, &routes, &config);
+        limits::caps(&mut findings, &config);
+    }
+    config.routes = routes.into_iter().map(|placed| placed.route).collect();
+    config.warnings = findings.finish()?;
+    Ok(config)
+}
+
+/// The folder that relative paths are relative to: the configuration file's.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn of(source: Option<&Path>) -> Folder {
+        let folder = source.and_then(Path::parent).unwrap_or(Path::new(""));
+        // An empty path is the current folder, which has the name ".".
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        // That fails only when the current folder is gone. Then the path stays
+        // relative, and opening the file will say so.
+        Folder(std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()))
+    }
+
+    fn join(&self, path: &Path) -> PathBuf {
+        self.0.join(path)
+    }
+}

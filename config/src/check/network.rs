@@ -1,0 +1,163 @@
+//! Where connections come in, and where they go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use crate::{
+    checked::{Listener, Metrics, RESOLVE_EVERY, Server, Upstream},
+    findings::Findings,
+    literal::Deadline,
+    raw,
+};
+
+/// What to write when there is no listener.
+const NO_LISTENER: &str = "found no listener; write where connections are accepted:
+
+[[listener]]
+address = \"127.0.0.1:8080\"";
+
+/// What to write when there is no upstream.
+const NO_UPSTREAM: &str = "found no upstream; write where your app is:
+
+[upstream.app]
+servers = [\"127.0.0.1:3000\"]";
+
+/// At least one listener, and no two that the system would not bind together.
+pub(super) fn listeners(findings: &mut Findings<'_>, raw: Vec<raw::Listener>) -> Vec<Listener> {
+    if raw.is_empty() {
+        findings.missing("listener", NO_LISTENER);
+    }
+    let mut listeners: Vec<Listener> = Vec::new();
+    for listener in raw {
+        let Some(address) = findings.read(&listener.address) else {
+            continue;
+        };
+        if let Some(other) = listeners
+            .iter()
+            .find(|other| collide(other.address, address))
+        {
+            let right = format!(
+                "another listener has \"{}\", and both cannot be bound: remove one, or change \
+                 its port",
+                other.address
+            );
+            findings.wrong(&listener.address.span(), &right);
+        }
+        listeners.push(Listener { address });
+    }
+    listeners
+}
+
+/// Whether the system refuses to bind both. On Linux `[::]` takes IPv4 in too.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let takes_all = |all: SocketAddr, one: SocketAddr| {
+        all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+    };
+    a.port() == b.port()
+        && a.port() != 0
+        && (a.ip() == b.ip() || takes_all(a, b) || takes_all(b, a))
+}
+
+/// The metrics listener, which must not take a traffic listener's place.
+pub(super) fn metrics(
+    findings: &mut Findings<'_>,
+    raw: raw::Metrics,
+    listeners: &[Listener],
+) -> Metrics {
+    let Some(written) = raw.address else {
+        return Metrics::default();
+    };
+    let Some(address) = findings.read(&written) else {
+        return Metrics::default();
+    };
+    let taken =
+        |listener: &&Listener| address.is_some_and(|address| collide(listener.address, address));
+    if let Some(listener) = listeners.iter().find(taken) {
+        let right = format!(
+            "a listener for traffic has \"{}\": metrics need a port of their own",
+            listener.address
+        );
+        findings.wrong(&written.span(), &right);
+    }
+    Metrics { address }
+}
+
+/// At least one upstream.
+pub(super) fn upstreams(
+    findings: &mut Findings<'_>,
+    raw: BTreeMap<String, raw::Upstream>,
+) -> BTreeMap<String, Upstream> {
+    if raw.is_empty() {
+        findings.missing("upstream", NO_UPSTREAM);
+    }
+    raw.into_iter()
+        .map(|(name, raw)| {
+            check_name(findings, "upstream", &name);
+            (name.clone(), upstream(findings, name, raw))
+        })
+        .collect()
+}
+
+fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Upstream {
+    let mut servers: Vec<Server> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for written in &raw.servers {
+        let Some(server) = findings.read(written) else {
+            continue;
+        };
+        if seen.insert(server.clone()) {
+            servers.push(server);
+        } else {
+            findings.warn(
+                &written.span(),
+                format!("\"{server}\" stands here twice and counts once"),
+            );
+        }
+    }
+    let every = findings.read_or(raw.resolve, Deadline(RESOLVE_EVERY));
+    Upstream {
+        name,
+        servers,
+        resolve_every: every.0,
+    }
+}
+
+/// Names of upstreams and tiers become labels of metrics and arguments of commands.
+pub(super) fn check_name(findings: &mut Findings<'_>, table: &str, name: &str) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+        return;
+    }
+    let message =
+        "found a name that is not 1 to 64 letters, digits, `-`, `_` and `.`; such as \"app\"";
+    match findings.document.span_of(&[table, name]) {
+        Some(span) => findings.problem(&span, message.to_owned()),
+        None => findings.missing(table, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_collide_when_the_system_says_so() {
+        for (a, b, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let (first, second) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!(collide(first, second), expected, "{a} {b}");
+            assert_eq!(collide(second, first), expected, "{b} {a}");
+        }
+    }
+}

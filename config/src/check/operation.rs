@@ -1,0 +1,96 @@
+//! How the gate itself is run.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::Folder;
+use crate::{
+    checked::{Admin, Deadlines, Known, KnownOnly, Log, LogFile, Sample, State},
+    findings::Findings,
+    literal::{Bandwidth, Deadline, PathPrefix, Stay},
+    raw::{self, Written},
+};
+
+/// The longest path that fits into a socket's address, in bytes.
+const LONGEST_SOCKET: usize = 107;
+
+pub(super) fn known(findings: &mut Findings<'_>, raw: &raw::Known, folder: &Folder) -> Known {
+    let files: Vec<PathBuf> = findings.read_all(&raw.files);
+    Known {
+        files: files.iter().map(|file| folder.join(file)).collect(),
+    }
+}
+
+pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> KnownOnly {
+    let Stay(duration) = findings.read_or(raw.r#for, Stay(KnownOnly::default().duration));
+    let paths: Vec<PathPrefix> = findings.read_all(&raw.exempt_paths);
+    KnownOnly {
+        duration,
+        exempt_paths: paths.into_iter().map(|PathPrefix(path)| path).collect(),
+    }
+}
+
+pub(super) fn deadlines(findings: &mut Findings<'_>, raw: raw::Deadlines) -> Deadlines {
+    let mut read = |written: Option<Written<Deadline>>, default: Duration| {
+        findings.read_or(written, Deadline(default)).0
+    };
+    let default = Deadlines::default();
+    Deadlines {
+        request_header: read(raw.request_header, default.request_header),
+        request_body_idle: read(raw.request_body_idle, default.request_body_idle),
+        response_body_idle: read(raw.response_body_idle, default.response_body_idle),
+        keepalive: read(raw.keepalive, default.keepalive),
+        upstream_connect: read(raw.upstream_connect, default.upstream_connect),
+        upstream_response: read(raw.upstream_response, default.upstream_response),
+        drain: read(raw.drain, default.drain),
+    }
+}
+
+pub(super) fn log(findings: &mut Findings<'_>, raw: raw::Log, folder: &Folder) -> Log {
+    let (default, sample) = (Log::default(), Sample::default());
+    let file = raw.file.and_then(|written| findings.read(&written));
+    let Bandwidth(budget) = findings.read_or(raw.budget, Bandwidth(default.budget));
+    Log {
+        file: match file {
+            None => default.file,
+            Some(file) if file == Path::new("stdout") => LogFile::Stdout,
+            Some(file) => LogFile::Path(folder.join(&file)),
+        },
+        sample: Sample {
+            forwarded: raw.sample.forwarded.unwrap_or(sample.forwarded),
+            refused: raw.sample.refused.unwrap_or(sample.refused),
+            failed: raw.sample.failed.unwrap_or(sample.failed),
+        },
+        budget,
+    }
+}
+
+pub(super) fn admin(findings: &mut Findings<'_>, raw: raw::Admin, folder: &Folder) -> Admin {
+    let Some(written) = raw.socket else {
+        return Admin::default();
+    };
+    let Some(socket) = findings.read(&written) else {
+        return Admin::default();
+    };
+    let socket = folder.join(&socket);
+    let length = socket.as_os_str().len();
+    if length > LONGEST_SOCKET {
+        let right = format!(
+            "the path of a socket has at most {LONGEST_SOCKET} bytes, and this one is {length} \
+             bytes with its folder"
+        );
+        findings.wrong(&written.span(), &right);
+    }
+    Admin { socket }
+}
+
+pub(super) fn state(findings: &mut Findings<'_>, raw: raw::State, folder: &Folder) -> State {
+    match raw.directory.and_then(|written| findings.read(&written)) {
+        Some(directory) => State {
+            directory: folder.join(&directory),
+        },
+        None => State::default(),
+    }
+}

@@ -1,0 +1,226 @@
+//! Which upstream serves a request, and what a request costs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    ops::Range,
+};
+
+use crate::{
+    checked::{Config, Limit, Route, Upstream},
+    findings::Findings,
+    literal::{HostName, Method, PathPrefix},
+    raw,
+};
+
+/// The names that an error lists.
+const MOST_NAMES: usize = 20;
+
+/// A route, and where it was written.
+pub(super) struct Placed {
+    pub(super) route: Route,
+    upstream: Option<Range<usize>>,
+    cost: Option<Range<usize>>,
+}
+
+/// The routes; without any, the one that sends everything to the only upstream.
+pub(super) fn routes(
+    findings: &mut Findings<'_>,
+    raw: Vec<raw::Route>,
+    upstreams: &BTreeMap<String, Upstream>,
+) -> Vec<Placed> {
+    if raw.is_empty() {
+        return only_upstream(findings, upstreams).into_iter().collect();
+    }
+    let routes: Vec<Placed> = raw.into_iter().map(|raw| placed(findings, raw)).collect();
+    for placed in &routes {
+        let name = &placed.route.upstream;
+        if let (Some(span), false) = (&placed.upstream, upstreams.contains_key(name)) {
+            findings.wrong(span, &existing("upstream", name, upstreams.keys()));
+        }
+    }
+    warn_of_idle(findings, &routes, upstreams);
+    warn_of_hidden(findings, &routes);
+    routes
+}
+
+fn only_upstream(
+    findings: &mut Findings<'_>,
+    upstreams: &BTreeMap<String, Upstream>,
+) -> Option<Placed> {
+    let mut names = upstreams.keys();
+    let first = names.next()?;
+    if names.next().is_some() {
+        let message = format!(
+            "found {} upstreams and no route; write which of them gets a request:\n\n[[route]]\n\
+             path = \"/\"\nupstream = \"{first}\"",
+            upstreams.len()
+        );
+        findings.missing("route", &message);
+    }
+    Some(Placed {
+        route: Route::catch_all(first),
+        upstream: None,
+        cost: None,
+    })
+}
+
+fn placed(findings: &mut Findings<'_>, raw: raw::Route) -> Placed {
+    let host = raw.host.and_then(|written| findings.read(&written));
+    let path = raw.path.and_then(|written| findings.read(&written));
+    let methods = findings.read_all(&raw.methods);
+    Placed {
+        upstream: Some(raw.upstream.span()),
+        cost: raw.cost.as_ref().map(toml::Spanned::span),
+        route: Route {
+            host: host.map(|HostName(host)| host),
+            path: path.map(|PathPrefix(path)| path),
+            methods: methods.into_iter().map(|Method(method)| method).collect(),
+            upstream: raw.upstream.text().to_owned(),
+            cost: raw.cost.map_or(NonZeroU32::MIN, toml::Spanned::into_inner),
+        },
+    }
+}
+
+/// What could be right instead of a name that nothing has.
+pub(super) fn existing<'n>(
+    table: &str,
+    name: &str,
+    names: impl Iterator<Item = &'n String>,
+) -> String {
+    let names: Vec<&str> = names.map(String::as_str).take(MOST_NAMES).collect();
+    match names.as_slice() {
+        [] => format!("there is no {table}: write [{table}.{name}]"),
+        [only] => format!("the only {table} is \"{only}\""),
+        several => format!(
+            "the {table}s are {}",
+            crate::advice::listed(several, '"', "and")
+        ),
+    }
+}
+
+fn warn_of_idle(
+    findings: &mut Findings<'_>,
+    routes: &[Placed],
+    upstreams: &BTreeMap<String, Upstream>,
+) {
+    let used: BTreeSet<&String> = routes.iter().map(|placed| &placed.route.upstream).collect();
+    for name in upstreams.keys().filter(|name| !used.contains(name)) {
+        if let Some(span) = findings.document.span_of(&["upstream", name]) {
+            findings.warn(&span, "no route sends anything to this upstream".to_owned());
+        }
+    }
+}
+
+fn warn_of_hidden(findings: &mut Findings<'_>, routes: &[Placed]) {
+    for (index, hidden) in routes.iter().enumerate() {
+        let mut earlier = routes.iter().take(index);
+        if let Some(first) = earlier.find(|first| covers(&first.route, &hidden.route))
+            && let (Some(place), Some(span)) = (&first.upstream, &hidden.upstream)
+        {
+            let place = findings.document.source.place(place);
+            let message =
+                format!("never used: the route at {place} comes first and takes all of it");
+            findings.warn_about("route", span, message);
+        }
+    }
+}
+
+/// Whether every request that `second` matches is matched by `first`.
+fn covers(first: &Route, second: &Route) -> bool {
+    let host = first.host.is_none() || first.host == second.host;
+    let methods = first.methods.is_empty()
+        || (!second.methods.is_empty()
+            && second
+                .methods
+                .iter()
+                .all(|method| first.methods.contains(method)));
+    let path = match (&first.path, &second.path) {
+        (None, _) => true,
+        (Some(above), None) => above == "/",
+        (Some(above), Some(below)) => is_below(below, above),
+    };
+    host && methods && path
+}
+
+/// Whether a path is the same as another or below it, on segment borders.
+fn is_below(path: &str, above: &str) -> bool {
+    match path.strip_prefix(above) {
+        Some(rest) => rest.is_empty() || above.ends_with('/') || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+/// A route whose cost no bucket can ever hold would refuse every request.
+pub(super) fn costs(findings: &mut Findings<'_>, routes: &[Placed], config: &Config) {
+    let limits = applying(config);
+    let Some((name, burst)) = limits.into_iter().min_by_key(|(_, burst)| *burst) else {
+        return;
+    };
+    for placed in routes {
+        if let (Some(span), true) = (&placed.cost, placed.route.cost > burst) {
+            let right = format!(
+                "the burst of {name} is {burst}: this is a request that can never pass; lower \
+                 the cost, or raise the burst to {} or more",
+                placed.route.cost
+            );
+            findings.wrong(span, &right);
+        }
+    }
+}
+
+/// The burst of every limit that a request may meet. Tiers only matter when
+/// there are tenants.
+fn applying(config: &Config) -> Vec<(String, NonZeroU32)> {
+    let burst = |limit: &Limit| limit.burst;
+    let client = ("client.limit".to_owned(), config.client.limit.burst);
+    let tiers = config.tiers.iter().filter(|_| config.tenant.is_some());
+    let tiers = tiers.filter_map(|(name, tier)| {
+        Some((
+            format!("tier.{name}.limit"),
+            tier.limit.as_ref().map(burst)?,
+        ))
+    });
+    std::iter::once(client).chain(tiers).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(host: &str, path: &str, methods: &[&str]) -> Route {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Route {
+            host: given(host),
+            path: given(path),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            ..Route::catch_all("app")
+        }
+    }
+
+    #[test]
+    fn a_route_covers_what_it_takes_all_of() {
+        let all = route("", "", &[]);
+        let search = route("", "/search", &[]);
+        for (first, second, expected) in [
+            (&all, &search, true),
+            (&all, &all, true),
+            (&search, &all, false),
+            (&search, &route("", "/search/books", &["GET"]), true),
+            (&search, &route("", "/searching", &[]), false),
+            (&search, &route("", "/search/", &[]), true),
+            (&route("", "/search/", &[]), &search, false),
+            (&route("", "/", &[]), &all, true),
+            (&route("", "", &["GET"]), &all, false),
+            (
+                &route("", "", &["GET", "POST"]),
+                &route("", "/a", &["POST"]),
+                true,
+            ),
+            (&route("a", "", &[]), &route("b", "", &[]), false),
+            (&route("a", "", &[]), &all, false),
+        ] {
+            assert_eq!(covers(first, second), expected, "{first:?} {second:?}");
+        }
+    }
+}

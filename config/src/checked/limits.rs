@@ -1,0 +1,154 @@
+//! Who is counted, and how much each may use.
+
+use std::{fmt, num::NonZeroU32, time::Duration};
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A number that is written in this source and is not 0.
+pub(crate) const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+/// A rate and a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// How fast tokens come back.
+    pub rate: Rate,
+    /// How many tokens there are at most, so how many may be spent at once:
+    /// 1 to 1,000,000. Not written, it is the rate's number.
+    pub burst: NonZeroU32,
+}
+
+/// A number of tokens per second, minute or hour. Its text form is `20/s`,
+/// `100/m` or `1000/h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens in each `per`: 1 to 1,000,000.
+    pub count: NonZeroU32,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.per.as_secs() {
+            1 => write!(f, "{}/s", self.count),
+            60 => write!(f, "{}/m", self.count),
+            3600 => write!(f, "{}/h", self.count),
+            // Only a hand-made rate has another unit.
+            seconds => write!(f, "{}/{seconds}s", self.count),
+        }
+    }
+}
+
+/// Who the client is and what one client may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// What says the client's address.
+    pub address_from: AddressFrom,
+    /// The peers whose word about the client's address is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// IPv4 addresses that share this many leading bits are one client: 1 to 32.
+    pub ipv4_prefix: u8,
+    /// IPv6 addresses that share this many leading bits are one client: 1 to 128.
+    pub ipv6_prefix: u8,
+    /// What one client may request.
+    pub limit: Limit,
+    /// Open connections of one client.
+    pub connections: NonZeroU32,
+    /// How many clients are counted at a time: 1,000 to 100,000,000.
+    pub max_tracked: usize,
+}
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            address_from: AddressFrom::Peer,
+            trusted_proxies: Vec::new(),
+            ipv4_prefix: 32,
+            ipv6_prefix: 64,
+            limit: Limit {
+                rate: Rate {
+                    count: at_least_one(50),
+                    per: Duration::from_secs(1),
+                },
+                burst: at_least_one(100),
+            },
+            connections: at_least_one(100),
+            max_tracked: 1_000_000,
+        }
+    }
+}
+
+/// What says the client's address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressFrom {
+    /// The other end of the TCP connection.
+    #[default]
+    Peer,
+    /// The `X-Forwarded-For` header, when a trusted proxy sent it.
+    XForwardedFor,
+}
+
+/// How to tell which customer a request belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Where in a request the tenant's name stands.
+    pub from: TenantFrom,
+    /// The tier of a tenant that `[tenants]` does not list; it exists.
+    pub tier: String,
+}
+
+/// Where in a request the tenant's name stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TenantFrom {
+    /// The host, in lower case and without a port. Text form: `host`.
+    Host,
+    /// The value of this header, its name in lower case. Text form: `header:NAME`.
+    Header(String),
+    /// The value of this cookie, its name as it was written. Text form: `cookie:NAME`.
+    Cookie(String),
+    /// This segment of the path, counted from 1. Text form: `path:N`.
+    Path(usize),
+}
+
+impl fmt::Display for TenantFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TenantFrom::Host => f.write_str("host"),
+            TenantFrom::Header(name) => write!(f, "header:{name}"),
+            TenantFrom::Cookie(name) => write!(f, "cookie:{name}"),
+            TenantFrom::Path(segment) => write!(f, "path:{segment}"),
+        }
+    }
+}
+
+/// A named set of limits that tenants are put in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tier {
+    /// What one tenant of this tier may request; `None` is without limit.
+    pub limit: Option<Limit>,
+    /// Requests of one tenant that may be under way at a time; `None` is without limit.
+    pub in_flight: Option<NonZeroU32>,
+}
+
+/// The caps on all connections together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Open connections from all clients.
+    pub total: NonZeroU32,
+}
+
+impl Default for Connections {
+    fn default() -> Connections {
+        Connections {
+            total: at_least_one(10_000),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! How the gate itself is run: time, logs, and its own doors.
+
+use std::{
+    ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Where the known set is read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Glob patterns of files with one address or CIDR a line, absolute.
+    /// The files are not opened here.
+    pub files: Vec<PathBuf>,
+}
+
+/// What `known-only` does when it is switched on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownOnly {
+    /// How long it lasts when nothing else is said: more than 0, at most 30 days.
+    pub duration: Duration,
+    /// Paths that stay open to everybody, with those below them; each starts with `/`.
+    pub exempt_paths: Vec<String>,
+}
+
+impl Default for KnownOnly {
+    fn default() -> KnownOnly {
+        KnownOnly {
+            duration: Duration::from_secs(30 * 60),
+            exempt_paths: Vec::new(),
+        }
+    }
+}
+
+/// How long each step may take: each more than 0 and at most one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// From the first byte of a request, or from the accept, to the end of its head.
+    pub request_header: Duration,
+    /// Between two parts of a request's body.
+    pub request_body_idle: Duration,
+    /// Between two parts of a response's body.
+    pub response_body_idle: Duration,
+    /// How long a connection may stay open with no request.
+    pub keepalive: Duration,
+    /// To connect to a server of an upstream.
+    pub upstream_connect: Duration,
+    /// From the end of a request to the head of its response.
+    pub upstream_response: Duration,
+    /// How long requests under way may go on after the gate was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Deadlines {
+        Deadlines {
+            request_header: Duration::from_secs(10),
+            request_body_idle: Duration::from_secs(30),
+            response_body_idle: Duration::from_secs(60),
+            keepalive: Duration::from_secs(60),
+            upstream_connect: Duration::from_secs(2),
+            upstream_response: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Where it is written.
+    pub file: LogFile,
+    /// Which share of the requests gets a line.
+    pub sample: Sample,
+    /// The most that is written, in bytes per second.
+    pub budget: u64,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log {
+            file: LogFile::Stdout,
+            sample: Sample::default(),
+            budget: 64 * 1024,
+        }
+    }
+}
+
+/// Where the access log is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogFile {
+    /// The standard output.
+    Stdout,
+    /// This file, absolute.
+    Path(PathBuf),
+}
+
+/// Which share of the requests gets a line, by outcome: each 0.0 to 1.0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Of those that went to the upstream and came back.
+    pub forwarded: f64,
+    /// Of those that were refused.
+    pub refused: f64,
+    /// Of those that were forwarded and failed.
+    pub failed: f64,
+}
+
+impl Default for Sample {
+    fn default() -> Sample {
+        Sample {
+            forwarded: 0.01,
+            refused: 0.001,
+            failed: 1.0,
+        }
+    }
+}
+
+/// What a refusal tells the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whether a 429 carries `RateLimit` and `RateLimit-Policy`.
+    pub ratelimit_fields: bool,
+}
+
+impl Default for Refusal {
+    fn default() -> Refusal {
+        Refusal {
+            ratelimit_fields: true,
+        }
+    }
+}
+
+/// The administration API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The Unix socket it listens on: absolute, at most 107 bytes.
+    pub socket: PathBuf,
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        Admin {
+            socket: default_admin_socket(),
+        }
+    }
+}
+
+/// The metrics listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where it listens; `None` when it was switched off.
+    pub address: Option<SocketAddr>,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9902))),
+        }
+    }
+}
+
+/// Where run-time state is kept: the mode, learned clients, the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The folder, absolute. It need not exist yet.
+    pub directory: PathBuf,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            directory: state_directory(rustix::process::geteuid().as_raw(), from_environment),
+        }
+    }
+}
+
+/// Where the administration socket is when nothing else is said:
+/// `/run/tidegate/admin.sock` for root, else `tidegate/admin.sock` in
+/// `$XDG_RUNTIME_DIR`, else `/tmp/tidegate-UID/admin.sock`.
+#[must_use]
+pub fn default_admin_socket() -> PathBuf {
+    admin_socket(rustix::process::geteuid().as_raw(), from_environment)
+}
+
+fn from_environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+fn admin_socket(uid: u32, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    if uid == 0 {
+        return PathBuf::from("/run/tidegate/admin.sock");
+    }
+    folder_named_by("XDG_RUNTIME_DIR", variable)
+        .map(|folder| folder.join("tidegate"))
+        .unwrap_or_else(|| temporary_folder(uid))
+        .join("admin.sock")
+}
+
+fn state_directory(uid: u32, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    if uid == 0 {
+        return PathBuf::from("/var/lib/tidegate");
+    }
+    folder_named_by("XDG_STATE_HOME", &variable)
+        .or_else(|| folder_named_by("HOME", &variable).map(|home| home.join(".local/state")))
+        .map(|folder| folder.join("tidegate"))
+        .unwrap_or_else(|| temporary_folder(uid).join("state"))
+}
+
+fn temporary_folder(uid: u32) -> PathBuf {
+    PathBuf::from(format!("/tmp/tidegate-{uid}"))
+}
+
+/// The XDG specification has relative paths ignored: they would mean another
+/// folder for the gate than for the command that talks to it.
+fn folder_named_by(name: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    variable(name)
+        .map(PathBuf::from)
+        .filter(|folder| Path::is_absolute(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(set: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
+        move |name| {
+            set.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.into())
+        }
+    }
+
+    #[test]
+    fn the_admin_socket_is_where_the_user_may_write() {
+        let session = [("XDG_RUNTIME_DIR", "/run/user/7")];
+        for (uid, set, socket) in [
+            (0, &session[..], "/run/tidegate/admin.sock"),
+            (7, &session[..], "/run/user/7/tidegate/admin.sock"),
+            (
+                7,
+                &[("XDG_RUNTIME_DIR", "relative")],
+                "/tmp/tidegate-7/admin.sock",
+            ),
+            (7, &[], "/tmp/tidegate-7/admin.sock"),
+        ] {
+            assert_eq!(admin_socket(uid, variables(set)), Path::new(socket));
+        }
+    }
+
+    #[test]
+    fn the_state_is_where_the_user_may_write() {
+        let home = ("HOME", "/home/ann");
+        for (uid, set, directory) in [
+            (0, vec![home], "/var/lib/tidegate"),
+            (7, vec![home, ("XDG_STATE_HOME", "/s")], "/s/tidegate"),
+            (7, vec![home], "/home/ann/.local/state/tidegate"),
+            (7, vec![], "/tmp/tidegate-7/state"),
+        ] {
+            assert_eq!(state_directory(uid, variables(&set)), Path::new(directory));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Where requests come in, and where they go.
+
+use std::{
+    fmt,
+    net::{Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
+    str::FromStr,
+    time::Duration,
+};
+
+/// A place where connections are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The address and port to bind; port 0 lets the system choose one.
+    pub address: SocketAddr,
+}
+
+/// An app behind the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name: 1 to 64 letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// The servers that serve it: at least one.
+    pub servers: Vec<Server>,
+    /// How often the names of its servers are looked up again: more than 0,
+    /// at most one day.
+    pub resolve_every: Duration,
+}
+
+/// A host and a port. Its text form is `127.0.0.1:3000`, `[::1]:3000` or
+/// `app.internal:3000`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Server {
+    /// An IPv4 address, an IPv6 address without brackets, or a DNS name in
+    /// lower case. A name is not looked up here.
+    pub host: String,
+    /// 1 to 65,535.
+    pub port: u16,
+}
+
+/// How often names are looked up again when nothing else is said.
+pub(crate) const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.parse::<Ipv6Addr>().is_ok() {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    /// Reads the text form; the error says what would be right.
+    fn from_str(text: &str) -> Result<Server, String> {
+        crate::literal::server(text)
+    }
+}
+
+/// A rule that sends requests to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Matches this host only, in lower case and without a port; `None` matches every host.
+    pub host: Option<String>,
+    /// Matches this path and those below it, on segment borders; it starts
+    /// with `/`. `None` matches every path.
+    pub path: Option<String>,
+    /// Matches these methods only, in upper case; empty matches every method.
+    pub methods: Vec<String>,
+    /// The name of the upstream; it exists.
+    pub upstream: String,
+    /// The tokens that a request takes. No larger than the burst of any limit
+    /// that can apply to the request.
+    pub cost: NonZeroU32,
+}
+
+impl Route {
+    /// The route that sends everything to one upstream.
+    pub(crate) fn catch_all(upstream: &str) -> Route {
+        Route {
+            host: None,
+            path: None,
+            methods: Vec::new(),
+            upstream: upstream.to_owned(),
+            cost: NonZeroU32::MIN,
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What the user wrote: the keys as they are in the file, each of them
+//! optional where there is a default, texts not yet read.
+//!
+//! The doc comments here are what users read: they become the descriptions of
+//! the JSON schema. Ranges and examples become part of error messages.
+
+mod written;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+pub(crate) use written::Written;
+
+use crate::{
+    checked::{AddressFrom, Mode, Rate, Server, TenantFrom},
+    literal::{Bandwidth, Deadline, HostName, Method, PathPrefix, Stay},
+};
+
+/// The configuration of Tidegate, a rate-limiting reverse proxy.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "tidegate.toml")]
+pub(crate) struct File {
+    /// What is done with verdicts at the first start; afterwards the mode last
+    /// set at run time holds. Default: "normal".
+    pub(crate) mode: Option<Mode>,
+    /// Worker threads for traffic. Default: one per core.
+    #[schemars(range(min = 1, max = 1024), example = 2)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Where connections are accepted; at least one.
+    #[serde(default)]
+    #[schemars(length(max = 1_000))]
+    pub(crate) listener: Vec<Listener>,
+    /// The apps behind the gate, by name; at least one.
+    #[serde(default)]
+    pub(crate) upstream: BTreeMap<String, Upstream>,
+    /// Which upstream serves a request; the first match wins. Without routes
+    /// everything goes to the only upstream.
+    #[serde(default)]
+    #[schemars(length(max = 10_000))]
+    pub(crate) route: Vec<Route>,
+    /// Who the client is, and what one client may use.
+    #[serde(default)]
+    pub(crate) client: Client,
+    /// How to tell which customer a request belongs to. Without it there are
+    /// no tenants.
+    pub(crate) tenant: Option<Tenant>,
+    /// Named sets of limits that tenants are put in.
+    #[serde(default)]
+    pub(crate) tier: BTreeMap<String, Tier>,
+    /// The tier of each tenant that is known, by the tenant's name.
+    #[serde(default)]
+    pub(crate) tenants: BTreeMap<String, Written<String>>,
+    /// The caps on all connections together.
+    #[serde(default)]
+    pub(crate) connections: Connections,
+    /// The addresses and prefixes of known customers.
+    #[serde(default)]
+    pub(crate) known: Known,
+    /// What the mode "known-only" does.
+    #[serde(default)]
+    pub(crate) known_only: KnownOnly,
+    /// How long each step may take: durations such as "500ms", "10s" or "2m",
+    /// more than 0 and at most one day.
+    #[serde(default)]
+    pub(crate) deadlines: Deadlines,
+    /// The access log.
+    #[serde(default)]
+    pub(crate) log: Log,
+    /// What a refusal tells the client.
+    #[serde(default)]
+    pub(crate) refusal: Refusal,
+    /// The administration API.
+    #[serde(default)]
+    pub(crate) admin: Admin,
+    /// The metrics listener.
+    #[serde(default)]
+    pub(crate) metrics: Metrics,
+    /// Where the mode, learned clients and the audit log are kept.
+    #[serde(default)]
+    pub(crate) state: State,
+}
+
+/// A place where connections are accepted.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listener {
+    /// The IP address and port to bind; port 0 lets the system choose one.
+    pub(crate) address: Written<SocketAddr>,
+}
+
+/// An app behind the gate.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Upstream {
+    /// The servers that serve it, each a host and a port.
+    #[schemars(length(min = 1), example = serde_json::json!(["127.0.0.1:3000"]))]
+    pub(crate) servers: Vec<Written<Server>>,
+    /// How often the names of its servers are looked up again. Default: "10s".
+    pub(crate) resolve: Option<Written<Deadline>>,
+}
+
+/// A rule that sends requests to an upstream. What is not written matches everything.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Route {
+    /// Matches this host only.
+    pub(crate) host: Option<Written<HostName>>,
+    /// Matches this path and those below it: "/search" matches /search and
+    /// /search/books, not /searching.
+    pub(crate) path: Option<Written<PathPrefix>>,
+    /// Matches these methods only.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["POST"]))]
+    pub(crate) methods: Vec<Written<Method>>,
+    /// The name of the upstream that serves it.
+    pub(crate) upstream: Written<String>,
+    /// The tokens that a request takes from each limit. Default: 1.
+    #[schemars(
+        with = "Option<NonZeroU32>",
+        range(min = 1, max = 1_000_000),
+        example = 5
+    )]
+    pub(crate) cost: Option<Spanned<NonZeroU32>>,
+}
+
+/// Who the client is, and what one client may use.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Client {
+    /// What says the client's address. Default: "peer".
+    pub(crate) address_from: Option<AddressFrom>,
+    /// The addresses and networks whose word about the client's address is
+    /// believed; anybody else's header is dropped. Default: nobody.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["10.0.0.0/8"]))]
+    pub(crate) trusted_proxies: Vec<Written<IpNet>>,
+    /// IPv4 addresses that share this many leading bits are one client. Default: 32.
+    #[schemars(range(min = 1, max = 32), example = 32)]
+    pub(crate) ipv4_prefix: Option<u8>,
+    /// IPv6 addresses that share this many leading bits are one client. Default: 64.
+    #[schemars(range(min = 1, max = 128), example = 64)]
+    pub(crate) ipv6_prefix: Option<u8>,
+    /// What one client may request. Default: 50/s with a burst of 100.
+    pub(crate) limit: Option<Limit>,
+    /// Open connections of one client. Default: 100.
+    #[schemars(range(min = 1, max = 10_000_000), example = 100)]
+    pub(crate) connections: Option<NonZeroU32>,
+    /// How many clients are counted at a time; the memory for them is taken at
+    /// the start. Default: 1_000_000.
+    #[schemars(range(min = 1_000, max = 100_000_000), example = 1_000_000)]
+    pub(crate) max_tracked: Option<usize>,
+}
+
+/// A rate and a burst.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(
+    example = serde_json::json!({ "rate": "20/s" }),
+    example = serde_json::json!({ "rate": "20/s", "burst": 40 })
+)]
+pub(crate) struct Limit {
+    /// How fast tokens come back: a number per second, minute or hour.
+    pub(crate) rate: Written<Rate>,
+    /// How many tokens may be spent at once. Default: the number of the rate.
+    #[schemars(range(min = 1, max = 1_000_000), example = 40)]
+    pub(crate) burst: Option<NonZeroU32>,
+}
+
+/// How to tell which customer a request belongs to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tenant {
+    /// Where in a request the tenant's name stands: "host", "header:NAME",
+    /// "cookie:NAME" or "path:N", the segment N of the path counted from 1.
+    pub(crate) from: Written<TenantFrom>,
+    /// The tier of a tenant that [tenants] does not list.
+    #[schemars(example = &"unverified")]
+    pub(crate) tier: Written<String>,
+}
+
+/// A named set of limits that tenants are put in.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tier {
+    /// What one tenant may request. Default: no limit.
+    pub(crate) limit: Option<Limit>,
+    /// Requests of one tenant that may be under way at a time. Default: no limit.
+    #[schemars(range(min = 1, max = 10_000_000), example = 20)]
+    pub(crate) in_flight: Option<NonZeroU32>,
+}
+
+/// The caps on all connections together.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connections {
+    /// Open connections from all clients. Default: 10_000.
+    #[schemars(range(min = 1, max = 10_000_000), example = 10_000)]
+    pub(crate) total: Option<NonZeroU32>,
+}
+
+/// The addresses and prefixes of known customers.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Known {
+    /// Files with one address or CIDR a line; a pattern may stand for several.
+    /// Default: none.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["known.d/*.txt"]))]
+    pub(crate) files: Vec<Written<PathBuf>>,
+}
+
+/// What the mode "known-only" does.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KnownOnly {
+    /// How long it lasts when nothing else is said, at most "30d". Default: "30m".
+    pub(crate) r#for: Option<Written<Stay>>,
+    /// Paths that stay open to everybody, with those below them. Default: none.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["/healthz"]))]
+    pub(crate) exempt_paths: Vec<Written<PathPrefix>>,
+}
+
+/// How long each step may take.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Deadlines {
+    /// To receive the whole head of a request. Default: "10s".
+    pub(crate) request_header: Option<Written<Deadline>>,
+    /// Between two parts of a request's body. Default: "30s".
+    pub(crate) request_body_idle: Option<Written<Deadline>>,
+    /// Between two parts of a response's body. Default: "60s".
+    pub(crate) response_body_idle: Option<Written<Deadline>>,
+    /// How long a connection may stay open with no request. Default: "60s".
+    pub(crate) keepalive: Option<Written<Deadline>>,
+    /// To connect to a server of an upstream. Default: "2s".
+    pub(crate) upstream_connect: Option<Written<Deadline>>,
+    /// From the end of a request to the head of its response. Default: "60s".
+    pub(crate) upstream_response: Option<Written<Deadline>>,
+    /// How long requests under way may go on after the gate was told to stop.
+    /// Default: "30s".
+    pub(crate) drain: Option<Written<Deadline>>,
+}
+
+/// The access log.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    /// "stdout", or the path of a file. Default: "stdout".
+    #[schemars(example = &"stdout")]
+    pub(crate) file: Option<Written<PathBuf>>,
+    /// Which share of the requests gets a line.
+    #[serde(default)]
+    pub(crate) sample: Sample,
+    /// The most that is written: KiB, MiB or GiB per second. Default: "64KiB/s".
+    pub(crate) budget: Option<Written<Bandwidth>>,
+}
+
+/// Which share of the requests gets a line, from 0 (none) to 1 (all).
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "forwarded": 0.01, "refused": 0.001, "failed": 1.0 }))]
+pub(crate) struct Sample {
+    /// Of the requests that were forwarded and answered. Default: 0.01.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.01)]
+    pub(crate) forwarded: Option<f64>,
+    /// Of the requests that were refused. Default: 0.001.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.001)]
+    pub(crate) refused: Option<f64>,
+    /// Of the requests that were forwarded and failed. Default: 1.0.
+    #[schemars(range(min = 0.0, max = 1.0), example = 1.0)]
+    pub(crate) failed: Option<f64>,
+}
+
+/// What a refusal tells the client.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refusal {
+    /// Whether a 429 carries RateLimit and RateLimit-Policy. Default: true.
+    pub(crate) ratelimit_fields: Option<bool>,
+}
+
+/// The administration API.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Admin {
+    /// The Unix socket it listens on. Default: /run/tidegate/admin.sock;
+    /// unprivileged: $XDG_RUNTIME_DIR/tidegate/admin.sock.
+    #[schemars(example = &"/run/tidegate/admin.sock")]
+    pub(crate) socket: Option<Written<PathBuf>>,
+}
+
+/// The metrics listener.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Where it listens, or "off". Default: "127.0.0.1:9902".
+    pub(crate) address: Option<Written<Option<SocketAddr>>>,
+}
+
+/// Where the mode, learned clients and the audit log are kept.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct State {
+    /// The folder. Default: /var/lib/tidegate; unprivileged:
+    /// $XDG_STATE_HOME/tidegate.
+    #[schemars(example = &"/var/lib/tidegate")]
+    pub(crate) directory: Option<Written<PathBuf>>,
+}

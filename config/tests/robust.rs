@@ -1,0 +1,96 @@
+//! No text and no environment can make the reader panic.
+
+use proptest::prelude::*;
+use tidegate_config::{Config, MINIMAL, TEMPLATE};
+
+/// Reads the text and, when it is refused, writes the message too.
+fn survive(text: &str) {
+    if let Err(error) = Config::parse(text, None) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn cutting_the_template_anywhere_is_survived() {
+    for end in 0..=TEMPLATE.len() {
+        survive(&String::from_utf8_lossy(&TEMPLATE.as_bytes()[..end]));
+    }
+}
+
+#[test]
+fn changing_any_byte_of_the_template_is_survived() {
+    for at in 0..TEMPLATE.len() {
+        let mut bytes = TEMPLATE.as_bytes().to_vec();
+        bytes[at] = b"\"[]{}=.\n0-\xff"[at % 11];
+        survive(&String::from_utf8_lossy(&bytes));
+    }
+}
+
+/// Text that is TOML more often than chance would have it.
+fn nearly_toml() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("[".to_owned()),
+        Just("]".to_owned()),
+        Just("{".to_owned()),
+        Just("}".to_owned()),
+        Just(" = ".to_owned()),
+        Just(", ".to_owned()),
+        Just("\n".to_owned()),
+        Just("\"\"\"".to_owned()),
+        "[a-z.\"]{1,5}",
+        "(listener|upstream|route|client|tenant|tier|tenants|limit|rate|servers|address)",
+        "\"[0-9a-z:./]{0,9}\"",
+        "-?[0-9]{1,20}",
+        "(true|nan|inf|1e5|0x10|1979-05-27)",
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// A value in any key of the schema's shape.
+fn any_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("{}".to_owned()),
+        Just("[]".to_owned()),
+        Just("[[], {}, 1]".to_owned()),
+        Just("true".to_owned()),
+        "-?[0-9]{1,25}",
+        "'[^'\n\r\u{0}-\u{8}\u{b}-\u{1f}\u{7f}]{0,20}'",
+        "'[0-9]{0,20}[/a-zA-Z:.]{0,8}'",
+        "'[0-9a-f:.]{1,20}(/[0-9]{1,3})?'",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_survived(text in any::<String>()) {
+        survive(&text);
+    }
+
+    #[test]
+    fn any_text_that_is_nearly_toml_is_survived(text in nearly_toml()) {
+        survive(&text);
+        survive(&format!("{MINIMAL}{text}"));
+    }
+
+    #[test]
+    fn any_value_of_any_key_is_survived(line in 0..TEMPLATE.lines().count(), value in any_value()) {
+        let changed = |(index, text): (usize, &str)| match text.split_once(" = ") {
+            Some((key, _)) if index == line => format!("{key} = {value}\n"),
+            _ => format!("{text}\n"),
+        };
+        survive(&TEMPLATE.lines().enumerate().map(changed).collect::<String>());
+    }
+
+    #[test]
+    fn any_variable_is_survived(
+        path in "(METRICS|CLIENT|UPSTREAM|LISTENER|MODE|_|[a-zä]{0,3})(__(LIMIT|APP|ADDRESS|[A-Z_]{0,9})){0,4}",
+        value in prop_oneof![any_value(), any::<String>(), nearly_toml()],
+    ) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), TEMPLATE).unwrap();
+        let variables = std::iter::once((format!("TIDEGATE_{path}"), value));
+        if let Err(error) = Config::load_with(file.path(), variables) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The access log: one JSON line for an outcome that was sampled, named as OpenTelemetry names
+//! things.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tidegate_config::Sample;
+
+use super::{Facts, LogWriter, Outcome};
+
+/// Characters of a path or host that a line holds.
+const MAX_TEXT: usize = 512;
+
+/// One line. The rate says how many outcomes of its kind it stands for, so that counts can be
+/// rebuilt.
+#[derive(Debug, Serialize)]
+pub struct Line<'request> {
+    time: jiff::Timestamp,
+    outcome: &'static str,
+    reason: &'static str,
+    #[serde(rename = "client.address")]
+    client: std::net::IpAddr,
+    #[serde(rename = "http.request.method")]
+    method: &'request str,
+    #[serde(rename = "server.address")]
+    host: &'request str,
+    #[serde(rename = "url.path")]
+    path: &'request str,
+    #[serde(rename = "http.response.status_code")]
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'request str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'request str>,
+    #[serde(rename = "http.request.body.size")]
+    received: u64,
+    #[serde(rename = "http.response.body.size")]
+    sent: u64,
+    duration_us: u64,
+    sample_rate: f64,
+}
+
+/// Samples outcomes and writes them.
+#[derive(Debug)]
+pub struct AccessLog {
+    writer: LogWriter,
+    sample: ArcSwap<Sample>,
+}
+
+impl AccessLog {
+    /// A log of the outcomes that `sample` lets through.
+    pub fn new(writer: LogWriter, sample: Sample) -> Self {
+        AccessLog {
+            writer,
+            sample: ArcSwap::from_pointee(sample),
+        }
+    }
+
+    /// Changes what is sampled.
+    pub fn set_sample(&self, sample: Sample) {
+        self.sample.store(std::sync::Arc::new(sample));
+    }
+
+    /// Where the lines go, for its counters.
+    pub fn writer(&self) -> &LogWriter {
+        &self.writer
+    }
+
+    /// Writes one outcome, if the sample says so.
+    pub(super) fn request(&self, facts: &Facts) {
+        let sample = self.sample.load();
+        let rate = match facts.outcome {
+            Outcome::Forwarded => sample.forwarded,
+            Outcome::Refused(_) => sample.refused,
+            Outcome::Failed(_) => sample.failed,
+        };
+        if fastrand::f64() >= rate {
+            self.writer.counters.sampled_out.fetch_add(1, Relaxed);
+            return;
+        }
+        let mut line = Vec::with_capacity(512);
+        if serde_json::to_writer(&mut line, &Line::new(facts, rate)).is_ok() {
+            line.push(b'\n');
+            self.writer.clone().line(&line);
+        }
+    }
+}
+
+impl<'request> Line<'request> {
+    fn new(facts: &Facts<'request>, sample_rate: f64) -> Self {
+        let (outcome, reason) = facts.outcome.labels();
+        Line {
+            time: jiff::Timestamp::now(),
+            outcome,
+            reason,
+            client: facts.client,
+            method: cut(facts.method),
+            host: cut(facts.host),
+            path: cut(facts.path),
+            status: facts.status,
+            tenant: facts.tenant.map(cut),
+            upstream: facts.upstream,
+            received: facts.received,
+            sent: facts.sent,
+            duration_us: u64::try_from(facts.duration.as_micros()).unwrap_or(u64::MAX),
+            sample_rate,
+        }
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or(text)
+}

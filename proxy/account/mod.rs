@@ -1,0 +1,112 @@
+//! The account: one outcome for each request and connection, in metrics and in the access log. The
+//! only writer of both.
+
+mod access;
+mod metrics;
+mod writer;
+
+pub use access::{AccessLog, Line};
+pub use metrics::{Metrics, Scrape};
+pub use writer::{LogCounters, LogWriter, Opened};
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tidegate_config::Mode;
+
+use crate::door::DoorReason;
+use crate::reason::Reason;
+
+/// How an accounted request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream's response reached the client whole.
+    Forwarded,
+    /// The gate said no; the upstream saw nothing.
+    Refused(Reason),
+    /// The gate said yes, and it did not end well.
+    Failed(Reason),
+}
+
+impl Outcome {
+    /// The outcome of a request that was not served for this reason.
+    pub fn of(reason: Reason) -> Self {
+        match reason.is_refusal() {
+            true => Outcome::Refused(reason),
+            false => Outcome::Failed(reason),
+        }
+    }
+
+    /// The values of the `outcome` and `reason` labels.
+    pub fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Outcome::Forwarded => ("forwarded", "none"),
+            Outcome::Refused(reason) => ("refused", reason.label()),
+            Outcome::Failed(reason) => ("failed", reason.label()),
+        }
+    }
+}
+
+/// What is told of a request, borrowed from wherever it is at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'request> {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The client.
+    pub client: IpAddr,
+    /// The method; empty when the head was not understood.
+    pub method: &'request str,
+    /// The host that was asked for.
+    pub host: &'request str,
+    /// The path, without query: that may hold credentials.
+    pub path: &'request str,
+    /// The status that was sent; zero when none was.
+    pub status: u16,
+    /// The tenant, where it has a name.
+    pub tenant: Option<&'request str>,
+    /// The upstream, once there is one.
+    pub upstream: Option<&'request str>,
+    /// Bytes of the request's body.
+    pub received: u64,
+    /// Bytes of the response's body.
+    pub sent: u64,
+    /// From the complete head to the end.
+    pub duration: Duration,
+}
+
+/// Metrics and the access log.
+#[derive(Debug)]
+pub struct Account {
+    /// The counters.
+    pub metrics: Metrics,
+    /// The lines.
+    pub log: AccessLog,
+}
+
+impl Account {
+    /// Accounts for one request.
+    pub fn request(&self, facts: &Facts) {
+        self.metrics.request(facts.outcome, facts.duration);
+        self.log.request(facts);
+    }
+
+    /// Counts a request that another mode would have refused.
+    pub fn would_refuse(&self, mode: Mode, reason: Reason) {
+        self.metrics.would_refuse(mode, reason);
+    }
+
+    /// Counts a connection that `normal` would have closed.
+    pub fn would_close(&self, reason: DoorReason) {
+        self.metrics.would_close(reason);
+    }
+
+    /// Counts a connection that was let in.
+    pub fn accepted_connection(&self) {
+        self.metrics.accepted_connection();
+    }
+
+    /// Counts a connection that was closed at the door.
+    pub fn refused_connection(&self, reason: DoorReason) {
+        self.metrics.refused_connection(reason);
+    }
+}

@@ -1,0 +1,235 @@
+//! The admin API: JSON over HTTP/1.1 on the Unix socket. Reads are GET; every change is another
+//! method.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
+use serde::Deserialize;
+use tidegate_config::Mode;
+use tokio::net::UnixListener;
+
+use super::wire::{self, Changed, KnownList, KnownRequest, ModeRequest, Reloaded, Status};
+use super::{Admin, Problem};
+use crate::clock;
+use crate::known::Added;
+use crate::mode::{Change, Record};
+
+/// Who is at the other end of the socket.
+#[derive(Clone, Debug)]
+struct Operator(String);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Operator {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let peer = stream.io().peer_cred().ok();
+        let name = |uid: u32| {
+            let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+            user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+        };
+        Operator(peer.map_or_else(|| "unknown".to_owned(), |peer| name(peer.uid())))
+    }
+}
+
+type Answer<T> = Result<Json<T>, Problem>;
+type Shared = State<Arc<Admin>>;
+
+/// Answers until the admin side ends.
+pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
+    let routes = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/mode", get(mode).post(set_mode))
+        .route("/v1/known", get(list_known).post(add_known).delete(remove_known))
+        .route("/v1/reload", post(reload))
+        .fallback(async || {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "there are /v1/status, /v1/mode, /v1/known and /v1/reload",
+            )
+        })
+        .with_state(admin)
+        .into_make_service_with_connect_info::<Operator>();
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!("the admin listener ended: {error}");
+    }
+}
+
+async fn status(State(admin): Shared) -> Json<Status> {
+    let gate = &admin.gate;
+    let counters = &gate.account.log.writer().counters;
+    let (from_files, from_operators) = admin.reloader.known_counts();
+    let [accepted, refused] = gate.account.metrics.connections();
+    let upstream = |(name, health): (String, crate::forward::Health)| wire::Upstream {
+        name,
+        servers: health.servers,
+        resolved_at: health.resolved_at,
+        problem: health.problem,
+        succeeded: health.succeeded,
+        failed: health.failed,
+        last_success: health.last_success,
+        last_failure: health.last_failure,
+    };
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_seconds: admin.started.elapsed().as_secs(),
+        draining: gate.draining.load(Relaxed),
+        config: admin.reloader.source(),
+        reload_problem: admin.reloader.problem(),
+        mode: gate.mode.record(),
+        listeners: admin.addresses.listeners.clone(),
+        metrics: admin.addresses.metrics,
+        requests: admin.rates.requests(gate.account.metrics.totals()),
+        connections: wire::Connections {
+            open: gate.connections.get(),
+            limit: gate.policy.load().connections.get(),
+            accepted,
+            refused,
+        },
+        clients: wire::Clients {
+            tracked: gate.limits.table.tracked(clock::now()),
+            capacity: gate.limits.table.capacity(),
+            evictions: gate.limits.table.evictions(),
+        },
+        known: wire::Known {
+            prefixes: gate.known.load().len(),
+            from_files,
+            from_operators,
+        },
+        upstreams: admin.reloader.upstreams().into_iter().map(upstream).collect(),
+        log: wire::Log {
+            written: counters.written.load(Relaxed),
+            sampled_out: counters.sampled_out.load(Relaxed),
+            over_budget: counters.over_budget.load(Relaxed),
+            lost: gate.account.log.writer().lost(),
+        },
+    })
+}
+
+async fn mode(State(admin): Shared) -> Json<Record> {
+    Json(admin.gate.mode.record())
+}
+
+/// The body of a change, or what is wrong with it.
+fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    body.map(|Json(body)| body)
+        .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))
+}
+
+async fn set_mode(
+    State(admin): Shared,
+    ConnectInfo(Operator(set_by)): ConnectInfo<Operator>,
+    request: Result<Json<ModeRequest>, JsonRejection>,
+) -> Answer<Changed<Record>> {
+    let request = body(request)?;
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let mode: Mode = request.mode.parse().map_err(|_| {
+        bad(format!(
+            "there is no mode {:?}; the modes are observe, normal and known-only",
+            request.mode
+        ))
+    })?;
+    let known = admin.gate.known.load().len();
+    if mode == Mode::KnownOnly && known == 0 && !request.force {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "the known set is empty, so every client would be refused; add customers with `tidegate known add ADDRESS`, name their files under [known] files, or insist with --force",
+        ));
+    }
+    let now = clock::unix_seconds();
+    let lasting = match (request.seconds, request.forever) {
+        (Some(_), true) => return Err(bad("seconds and forever contradict each other".to_owned())),
+        (Some(0), _) => return Err(bad("a mode lasts at least a second".to_owned())),
+        (Some(seconds), false) => Some(Duration::from_secs(seconds)),
+        (None, false) if mode == Mode::KnownOnly => Some(admin.gate.policy.load().known_only_for),
+        (None, _) => None,
+    };
+    let change = Change {
+        mode,
+        until: lasting.map(|lasting| now.saturating_add(lasting.as_secs().max(1))),
+        reason: request.reason,
+        set_by: Some(set_by),
+    };
+    let (record, saved) = admin.gate.mode.set(change, now);
+    tracing::warn!(
+        by = record.set_by,
+        until = record.until,
+        reason = record.reason,
+        "mode {}",
+        record.mode
+    );
+    Ok(Json(Changed {
+        now: record,
+        warning: saved.err().map(|error| error.to_string()),
+    }))
+}
+
+/// Entries that one answer has unless more are asked for.
+const LISTED: usize = 1000;
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    limit: Option<usize>,
+    address: Option<IpAddr>,
+}
+
+async fn list_known(State(admin): Shared, Query(query): Query<ListQuery>) -> Json<KnownList> {
+    let limit = query.limit.unwrap_or(LISTED);
+    Json(KnownList {
+        prefixes: admin.gate.known.load().len(),
+        entries: admin.reloader.list_known(limit, query.address),
+    })
+}
+
+async fn add_known(
+    State(admin): Shared,
+    request: Result<Json<KnownRequest>, JsonRejection>,
+) -> Answer<Changed<Added>> {
+    let request = body(request)?;
+    let until = request
+        .seconds
+        .map(|seconds| clock::unix_seconds().saturating_add(seconds));
+    let added = admin
+        .reloader
+        .add_known(&request.prefix, until, request.reason);
+    let (now, saved) =
+        added.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    Ok(Json(Changed {
+        now,
+        warning: saved.err().map(|error| error.to_string()),
+    }))
+}
+
+async fn remove_known(
+    State(admin): Shared,
+    request: Result<Json<KnownRequest>, JsonRejection>,
+) -> Answer<Changed<Added>> {
+    let request = body(request)?;
+    let removed = admin.reloader.remove_known(&request.prefix);
+    let (prefix, saved) =
+        removed.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.to_string()))?;
+    Ok(Json(Changed {
+        now: Added {
+            prefix,
+            until: None,
+            reason: None,
+        },
+        warning: saved.err().map(|error| error.to_string()),
+    }))
+}
+
+async fn reload(State(admin): Shared) -> Answer<Reloaded> {
+    let failed = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+    tokio::task::spawn_blocking(move || admin.reloader.reload())
+        .await
+        .map_err(|error| failed(error.to_string()))?
+        .map(Json)
+        .map_err(|error| failed(format!("{error:#}")))
+}

@@ -1,0 +1,56 @@
+//! `/metrics`, `/livez` and `/readyz`, on a listener of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::Admin;
+use crate::account::Scrape;
+use crate::clock;
+
+/// Answers until the admin side ends.
+pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .with_state(admin);
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!("the metrics listener ended: {error}");
+    }
+}
+
+/// Not ready only while going down, never because of load: a gate that is taken out of rotation for
+/// being busy would leave its share of the flood to the next one.
+async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
+    match admin.gate.draining.load(Relaxed) {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        false => (StatusCode::OK, "ready\n"),
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let gate = &admin.gate;
+    let scrape = Scrape {
+        connections_open: gate.connections.get(),
+        connections_limit: gate.policy.load().connections.get(),
+        mode: gate.mode.record(),
+        clients_tracked: gate.limits.table.tracked(clock::now()),
+        clients_tracked_max: gate.limits.table.capacity(),
+        evictions: gate.limits.table.evictions(),
+        known: admin.reloader.known_counts(),
+        log: gate.account.log.writer(),
+        upstreams: admin.reloader.upstreams(),
+        last_reload_successful: admin.reloader.problem().is_none(),
+    };
+    match gate.account.metrics.text(&scrape) {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

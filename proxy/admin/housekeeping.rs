@@ -1,0 +1,77 @@
+//! What is done by the clock: modes and entries that end by themselves, rates, the hourly sweep.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Admin;
+use super::wire::Requests;
+use crate::clock;
+
+/// How late a mode may end.
+const TICK: Duration = Duration::from_millis(100);
+/// Seconds over which rates are told.
+const WINDOW: usize = 10;
+/// Ticks between sweeps of the limiter's table: an hour of them.
+const SWEEP: u64 = 36_000;
+
+/// Requests a second over the last few.
+#[derive(Debug, Default)]
+pub struct Rates {
+    samples: Mutex<VecDeque<(Instant, [u64; 3])>>,
+}
+
+impl Rates {
+    fn sample(&self, totals: [u64; 3]) {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.push_back((Instant::now(), totals));
+        if samples.len() > WINDOW {
+            samples.pop_front();
+        }
+    }
+
+    /// The totals with what they were a second, since the oldest sample.
+    pub fn requests(&self, totals: [u64; 3]) -> Requests {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = samples.front().copied();
+        let (since, before) = oldest.unwrap_or((Instant::now(), totals));
+        let seconds = since.elapsed().as_secs_f64().max(0.001);
+        let [forwarded, refused, failed] = totals;
+        let [forwarded_before, refused_before, failed_before] = before;
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        Requests {
+            forwarded,
+            refused,
+            failed,
+            forwarded_per_second: rate(forwarded, forwarded_before),
+            refused_per_second: rate(refused, refused_before),
+            failed_per_second: rate(failed, failed_before),
+        }
+    }
+}
+
+/// Keeps the gate in order for as long as it runs.
+pub(super) async fn keep(admin: Arc<Admin>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count: u64 = 0;
+    loop {
+        ticks.tick().await;
+        let gate = &admin.gate;
+        let now = clock::unix_seconds();
+        if let Some(ended) = gate.mode.end_if_due(now) {
+            tracing::warn!("mode {} has ended; {} is in force again", ended.mode, ended.before);
+        }
+        if count.is_multiple_of(10) {
+            admin.rates.sample(gate.account.metrics.totals());
+            admin.reloader.expire_known(now);
+        }
+        if count % SWEEP == SWEEP - 1 {
+            let gate = gate.clone();
+            tokio::task::spawn_blocking(move || gate.limits.table.sweep(clock::now()));
+        }
+        count += 1;
+    }
+}

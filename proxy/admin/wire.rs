@@ -1,0 +1,194 @@
+//! What goes over the admin socket, for both ends of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::known::Entry;
+use crate::mode::Record;
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The gate's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it has been running.
+    pub uptime_seconds: u64,
+    /// Whether it is going down.
+    pub draining: bool,
+    /// The file it was configured from.
+    pub config: Option<PathBuf>,
+    /// Why the last reload was not taken over.
+    pub reload_problem: Option<String>,
+    /// The mode in force.
+    pub mode: Record,
+    /// Where it listens for traffic.
+    pub listeners: Vec<SocketAddr>,
+    /// Where it shows metrics.
+    pub metrics: Option<SocketAddr>,
+    /// Requests so far, and a second over the last ten.
+    pub requests: Requests,
+    /// Connections.
+    pub connections: Connections,
+    /// The limiter's table.
+    pub clients: Clients,
+    /// Known prefixes.
+    pub known: Known,
+    /// The apps behind the gate.
+    pub upstreams: Vec<Upstream>,
+    /// The access log.
+    pub log: Log,
+}
+
+/// Requests by how they ended.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Requests {
+    /// The upstream's response reached the client.
+    pub forwarded: u64,
+    /// The gate said no.
+    pub refused: u64,
+    /// The gate said yes, and it did not end well.
+    pub failed: u64,
+    /// Forwarded a second, over the last ten seconds.
+    pub forwarded_per_second: f64,
+    /// Refused a second.
+    pub refused_per_second: f64,
+    /// Failed a second.
+    pub failed_per_second: f64,
+}
+
+/// Connections now and so far.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Connections {
+    /// Open now.
+    pub open: u32,
+    /// That may be open.
+    pub limit: u32,
+    /// Let in so far.
+    pub accepted: u64,
+    /// Closed at the door so far.
+    pub refused: u64,
+}
+
+/// The limiter's table.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Clients {
+    /// Buckets in use.
+    pub tracked: usize,
+    /// Buckets that there are.
+    pub capacity: usize,
+    /// Buckets in use that were taken for another client.
+    pub evictions: u64,
+}
+
+/// Known prefixes by source.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Known {
+    /// Different prefixes.
+    pub prefixes: usize,
+    /// Lines of files.
+    pub from_files: usize,
+    /// Added by operators.
+    pub from_operators: usize,
+}
+
+/// One upstream. Times are seconds since the epoch, zero for never.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Its name.
+    pub name: String,
+    /// Addresses that requests are spread over.
+    pub servers: usize,
+    /// When all of its names last had an answer.
+    pub resolved_at: u64,
+    /// What is wrong with its names.
+    pub problem: Option<String>,
+    /// Requests that it answered.
+    pub succeeded: u64,
+    /// Requests that it did not answer.
+    pub failed: u64,
+    /// When it last answered.
+    pub last_success: u64,
+    /// When it last did not.
+    pub last_failure: u64,
+}
+
+/// Lines of the access log by what became of them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Log {
+    /// Written, or on their way.
+    pub written: u64,
+    /// Left out by the sample.
+    pub sampled_out: u64,
+    /// Left out by the budget.
+    pub over_budget: u64,
+    /// Lost to a disk that did not keep up.
+    pub lost: u64,
+}
+
+/// `POST /v1/mode`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeRequest {
+    /// `observe`, `normal` or `known-only`.
+    pub mode: String,
+    /// For how long; for `known-only` the configured time when it is not said, otherwise no end.
+    #[serde(default)]
+    pub seconds: Option<u64>,
+    /// Without an end, where there would be one.
+    #[serde(default)]
+    pub forever: bool,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Switch although every client would be refused.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The answer to a change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changed<T> {
+    /// What is in force now.
+    #[serde(flatten)]
+    pub now: T,
+    /// What the operator should know beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// `POST /v1/known`, and `DELETE` with the prefix alone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownRequest {
+    /// An address or a prefix.
+    pub prefix: String,
+    /// For how long; for ever when it is not said.
+    #[serde(default)]
+    pub seconds: Option<u64>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `GET /v1/known`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KnownList {
+    /// Different prefixes in all.
+    pub prefixes: usize,
+    /// The first of them, at most as many as were asked for.
+    pub entries: Vec<Entry>,
+}
+
+/// `POST /v1/reload`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// A line for each value that is another one now.
+    pub changes: Vec<String>,
+    /// What the configuration should be looked at for.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,19 @@
+//! `tidegate healthcheck`: exit 0 or 1, for containers and scripts.
+
+use std::process::ExitCode;
+
+use super::{Context, Format, output};
+use crate::admin::wire::Status;
+
+pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
+    let status: Status = context.client().get("/v1/status")?;
+    let word = if status.draining { "draining" } else { "serving" };
+    match context.format {
+        Format::Json => output::json(&serde_json::json!({ "state": word }))?,
+        Format::Human => output::text(&format!("{word}\n"))?,
+    }
+    Ok(match status.draining {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}

@@ -1,0 +1,120 @@
+//! `tidegate known`: show or change who is a known customer.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::Subcommand;
+use hyper::Method;
+
+use super::mode::parse_seconds;
+use super::{Context, Format, output};
+use crate::admin::wire::{Changed, KnownList, KnownRequest};
+use crate::known::Added;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List known customers with the source of each
+    List {
+        /// Only the entries that make this address known
+        #[arg(value_name = "ADDRESS")]
+        address: Option<IpAddr>,
+
+        /// How many entries at most
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Make a customer known, from the next request on
+    Add {
+        /// An address or a prefix, such as 192.0.2.7 or 198.51.100.0/24
+        #[arg(value_name = "ADDRESS")]
+        prefix: String,
+
+        /// How long, such as 2h; without it, until removed
+        #[arg(long = "for", value_name = "DUR", value_parser = parse_seconds)]
+        lasting: Option<Duration>,
+
+        /// Why, for whoever looks later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Take a customer out who was added
+    Remove {
+        /// The address or prefix, as it was added
+        #[arg(value_name = "ADDRESS")]
+        prefix: String,
+    },
+}
+
+pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
+    match verb {
+        Verb::List { address, limit } => list(address, limit, context),
+        Verb::Add {
+            prefix,
+            lasting,
+            reason,
+        } => {
+            let request = KnownRequest {
+                prefix,
+                seconds: lasting.map(|lasting| lasting.as_secs()),
+                reason,
+            };
+            change(Method::POST, &request, "known", context)
+        }
+        Verb::Remove { prefix } => {
+            let request = KnownRequest {
+                prefix,
+                ..KnownRequest::default()
+            };
+            change(Method::DELETE, &request, "no longer known", context)
+        }
+    }
+}
+
+fn change(
+    method: Method,
+    request: &KnownRequest,
+    word: &str,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let changed: Changed<Added> = context.client().send(method, "/v1/known", request)?;
+    if let Some(warning) = &changed.warning {
+        eprintln!("warning: {warning}");
+    }
+    if context.format == Format::Json {
+        return output::json(&changed.now);
+    }
+    let until = changed.now.until.map(output::time);
+    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+    output::text(&format!("{} is {word}{until}\n", changed.now.prefix))
+}
+
+fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Result<()> {
+    let query = address.map_or_else(String::new, |address| format!("&address={address}"));
+    let path = format!("/v1/known?limit={limit}{query}");
+    let list: KnownList = context.client().get(&path)?;
+    if context.format == Format::Json {
+        return output::json(&list);
+    }
+    let mut text = String::new();
+    for entry in &list.entries {
+        write!(text, "{:<43} {}", entry.prefix.to_string(), entry.source)?;
+        if let Some(until) = entry.until {
+            write!(text, "  until {}", output::time(until))?;
+        }
+        if let Some(reason) = &entry.reason {
+            write!(text, "  {reason}")?;
+        }
+        text.push('\n');
+    }
+    output::text(&text)?;
+    match (address, list.entries.len()) {
+        (Some(address), 0) => eprintln!("{address} is not known"),
+        (Some(_), _) => {}
+        (None, shown) if shown < list.prefixes => {
+            eprintln!("{shown} of {} prefixes; more with --limit", list.prefixes);
+        }
+        (None, _) => eprintln!("{} prefixes", list.prefixes),
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The command line: one file a verb. Data goes to standard output, messages to standard error.
+
+mod generated;
+mod healthcheck;
+mod init;
+mod known;
+mod mode;
+mod output;
+mod reload;
+mod run;
+mod status;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::admin::Client;
+
+/// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit status: 0 done, 1 failed or refused, 2 usage or invalid configuration.")]
+pub(crate) struct Cli {
+    /// How to print: for people or for programs
+    #[arg(short, long, value_enum, default_value_t = Format::Human, global = true)]
+    output: Format,
+
+    /// The admin socket of the gate to speak to
+    #[arg(long, value_name = "SOCKET", env = "TIDEGATE_ADMIN", global = true)]
+    admin: Option<PathBuf>,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Serve in the foreground
+    Run(run::Arguments),
+    /// Write a commented configuration
+    Init(init::Arguments),
+    /// Check a configuration without serving
+    Validate(validate::Arguments),
+    /// Take the configuration file over anew; says what changed
+    Reload,
+    /// Show mode, traffic, caps, upstreams and the log's health
+    Status,
+    /// Show the mode or switch it
+    Mode(mode::Arguments),
+    /// Show or change who is a known customer
+    #[command(subcommand)]
+    Known(known::Verb),
+    /// Exit with 0 when the gate serves, with 1 when it does not
+    Healthcheck,
+    /// Print the JSON schema of the configuration
+    Schema,
+    /// Print a completion script for a shell
+    Completions(generated::Arguments),
+    /// Print the manual page
+    Man,
+}
+
+/// What a verb has to work with.
+pub(crate) struct Context {
+    pub(crate) format: Format,
+    pub(crate) admin: Option<PathBuf>,
+}
+
+impl Context {
+    pub(crate) fn client(&self) -> Client {
+        let socket = self.admin.clone();
+        Client::new(&socket.unwrap_or_else(tidegate_config::default_admin_socket))
+    }
+}
+
+/// Does what the arguments ask for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context {
+        format: cli.output,
+        admin: cli.admin,
+    };
+    match dispatch(cli.verb, &context) {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            let invalid = error.is::<tidegate_config::Error>();
+            ExitCode::from(if invalid { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Run(arguments) => run::run(&arguments, context)?,
+        Verb::Init(arguments) => init::run(&arguments)?,
+        Verb::Validate(arguments) => return validate::run(&arguments, context),
+        Verb::Reload => reload::run(context)?,
+        Verb::Status => status::run(context)?,
+        Verb::Mode(arguments) => mode::run(arguments, context)?,
+        Verb::Known(verb) => known::run(verb, context)?,
+        Verb::Healthcheck => return healthcheck::run(context),
+        Verb::Schema => generated::schema()?,
+        Verb::Completions(arguments) => generated::completions(&arguments)?,
+        Verb::Man => generated::man()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,63 @@
+//! `tidegate run`: serve in the foreground.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use tidegate_config::{Config, Server};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::Context;
+use crate::account::LogWriter;
+use crate::server;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration file; without one, an embedded default in observe mode
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["listen", "upstream"])]
+    config: Option<PathBuf>,
+
+    /// Where to listen, without a configuration file
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// The app to forward to, without a configuration file
+    #[arg(long, value_name = "ADDR")]
+    upstream: Option<Server>,
+}
+
+/// Bytes a second of the gate's own messages on standard error.
+const MESSAGES: u64 = 64 * 1024;
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let mut config = match (&arguments.config, &arguments.upstream) {
+        (Some(file), _) => Config::load(file)?,
+        (None, Some(upstream)) => Config::embedded(arguments.listen, upstream),
+        (None, None) => bail!(
+            "say what to serve: `tidegate run --config tidegate.toml` (`tidegate init` writes one), or `tidegate run --upstream 127.0.0.1:3000`"
+        ),
+    };
+    if let Some(socket) = &context.admin {
+        config.admin.socket.clone_from(socket);
+    }
+    let (messages, _guard) = LogWriter::stderr(MESSAGES);
+    let format = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(move || messages.clone());
+    // Pingora reports what clients and upstreams do as errors of its own; the account has them, by
+    // reason and sampled.
+    let levels = Targets::new()
+        .with_default(Level::INFO)
+        .with_target("pingora_core", tracing::level_filters::LevelFilter::OFF)
+        .with_target("pingora_proxy", tracing::level_filters::LevelFilter::OFF)
+        .with_target("pingora_load_balancing", tracing::level_filters::LevelFilter::OFF);
+    tracing_subscriber::registry()
+        .with(levels)
+        .with(format)
+        .init();
+    server::run(config)
+}

@@ -1,0 +1,111 @@
+//! `tidegate status`: what an operator asks first.
+
+use std::fmt::{self, Write};
+
+use super::{Context, Format, mode, output};
+use crate::admin::wire::{Status, Upstream};
+use crate::clock;
+
+pub(super) fn run(context: &Context) -> anyhow::Result<()> {
+    let status: Status = context.client().get("/v1/status")?;
+    match context.format {
+        Format::Json => output::json(&status),
+        Format::Human => {
+            let mut text = String::new();
+            write_status(&status, clock::unix_seconds(), &mut text)?;
+            output::text(&text)
+        }
+    }
+}
+
+fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
+    let state = if status.draining { "draining" } else { "serving" };
+    writeln!(
+        out,
+        "tidegate {}  {state}, up {}, process {}",
+        status.version,
+        output::duration(status.uptime_seconds),
+        status.pid
+    )?;
+    writeln!(out, "mode         {}", mode::sentence(&status.mode))?;
+    let requests = &status.requests;
+    writeln!(
+        out,
+        "requests     {:.0}/s forwarded, {:.0}/s refused, {:.0}/s failed; {}, {}, {} in all",
+        requests.forwarded_per_second,
+        requests.refused_per_second,
+        requests.failed_per_second,
+        requests.forwarded,
+        requests.refused,
+        requests.failed
+    )?;
+    let connections = &status.connections;
+    writeln!(
+        out,
+        "connections  {} open of {}; {} accepted, {} refused",
+        connections.open, connections.limit, connections.accepted, connections.refused
+    )?;
+    for upstream in &status.upstreams {
+        write_upstream(upstream, now, out)?;
+    }
+    let clients = &status.clients;
+    writeln!(
+        out,
+        "limiter      {} buckets in use of {}; {} taken from clients that were not idle",
+        clients.tracked, clients.capacity, clients.evictions
+    )?;
+    let known = &status.known;
+    writeln!(
+        out,
+        "known        {} prefixes: {} from files, {} from operators",
+        known.prefixes, known.from_files, known.from_operators
+    )?;
+    let log = &status.log;
+    writeln!(
+        out,
+        "access log   {} lines written, {} sampled out, {} over budget, {} lost",
+        log.written, log.sampled_out, log.over_budget, log.lost
+    )?;
+    write_origin(status, out)
+}
+
+fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Result {
+    let servers = match upstream.servers {
+        1 => "1 server".to_owned(),
+        count => format!("{count} servers"),
+    };
+    writeln!(
+        out,
+        "upstream     {}: {servers}; {} answered (last {}), {} failed (last {})",
+        upstream.name,
+        upstream.succeeded,
+        output::ago(upstream.last_success, now),
+        upstream.failed,
+        output::ago(upstream.last_failure, now)
+    )?;
+    match &upstream.problem {
+        Some(problem) => writeln!(
+            out,
+            "             CANNOT RESOLVE {problem} (last answer {})",
+            output::ago(upstream.resolved_at, now)
+        ),
+        None => Ok(()),
+    }
+}
+
+fn write_origin(status: &Status, out: &mut String) -> fmt::Result {
+    let listeners: Vec<String> = status.listeners.iter().map(ToString::to_string).collect();
+    write!(out, "listening    {}", listeners.join(", "))?;
+    match status.metrics {
+        Some(metrics) => writeln!(out, "; metrics on {metrics}")?,
+        None => writeln!(out)?,
+    }
+    match &status.config {
+        Some(file) => writeln!(out, "configured   from {}", file.display())?,
+        None => writeln!(out, "configured   without a file")?,
+    }
+    match &status.reload_problem {
+        Some(problem) => writeln!(out, "             LAST RELOAD FAILED: {problem}"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,58 @@
+//! `tidegate validate`: check everything that can be checked without serving.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tidegate_config::Config;
+
+use super::{Context, Format, output};
+use crate::known::Book;
+use crate::limits::Limits;
+use crate::policy::{Policy, Upstreams};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Fail on warnings, too
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+/// Enough of a table to build a policy over.
+const SMALL_TABLE: usize = 1_000;
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
+    let shown = arguments.file.display();
+    let config = Config::load(&arguments.file)?;
+    Book::read_files(&config.known.files)?;
+    let limits = Limits::new(SMALL_TABLE, config.connections.total)?;
+    let upstreams: Upstreams = config
+        .upstreams
+        .iter()
+        .map(|(name, upstream)| (name.clone(), crate::forward::Upstream::new(upstream)))
+        .collect();
+    Policy::new(&config, &upstreams, &limits)?;
+    let denied = arguments.deny_warnings && !config.warnings.is_empty();
+    match context.format {
+        Format::Json => output::json(&serde_json::json!({
+            "valid": !denied,
+            "warnings": config.warnings,
+        }))?,
+        Format::Human => {
+            for warning in &config.warnings {
+                eprintln!("warning: {warning}");
+            }
+            match denied {
+                true => eprintln!("{shown} has warnings, and --deny-warnings was given"),
+                false => output::text(&format!("{shown} is valid\n"))?,
+            }
+        }
+    }
+    Ok(match denied {
+        true => ExitCode::from(2),
+        false => ExitCode::SUCCESS,
+    })
+}

@@ -1,0 +1,125 @@
+//! The fields that the upstream and the client see: who the client is, and nothing of what belongs
+//! to one hop alone (RFC 9110 section 7.6).
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
+    UPGRADE, VIA,
+};
+use pingora_error::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+
+/// Fields in which a client could claim to be somebody: only a trusted proxy may send them.
+const CLAIMS: [HeaderName; 6] = [
+    FORWARDED,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("x-forwarded-port"),
+];
+
+/// The name under which the gate stands in `Via`.
+const PSEUDONYM: &str = "1.1 tidegate";
+
+/// Writes who the client is into a request on its way to the upstream.
+///
+/// A trusted peer's fields are continued, anybody else's are replaced.
+///
+/// # Errors
+/// When a value that came with the request cannot be written back as a field value.
+pub fn to_upstream(request: &mut RequestHeader, peer: IpAddr, trusted: bool) -> Result<()> {
+    if !trusted {
+        for claim in &CLAIMS {
+            request.remove_header(claim);
+        }
+    }
+    let chain = join(request, X_FORWARDED_FOR, trusted, |chain| {
+        let _ = write!(chain, "{peer}");
+    });
+    request.insert_header(X_FORWARDED_FOR, chain)?;
+    if !trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
+        request.insert_header(X_FORWARDED_PROTO, "http")?;
+    }
+    if !trusted || !request.headers.contains_key(X_FORWARDED_HOST) {
+        match request.headers.get(HOST).cloned() {
+            Some(host) => request.insert_header(X_FORWARDED_HOST, host)?,
+            None => drop(request.remove_header(X_FORWARDED_HOST)),
+        }
+    }
+    let via = join(request, VIA.as_str(), true, |via| via.push_str(PSEUDONYM));
+    request.insert_header(VIA, via)?;
+    if let Some(left) = max_forwards(request.headers.get(MAX_FORWARDS)) {
+        request.insert_header(MAX_FORWARDS, left.saturating_sub(1).to_string())?;
+    }
+    Ok(())
+}
+
+/// A list field's values as one, with one more at the end.
+fn join(
+    request: &RequestHeader,
+    name: &str,
+    keep: bool,
+    append: impl FnOnce(&mut String),
+) -> String {
+    let mut list = String::with_capacity(64);
+    if keep {
+        let values = request.headers.get_all(name).iter();
+        for value in values.filter_map(|value| value.to_str().ok()) {
+            list.push_str(value);
+            list.push_str(", ");
+        }
+    }
+    append(&mut list);
+    list
+}
+
+/// How often a request may still be forwarded (RFC 9110 section 7.6.2).
+pub fn max_forwards(value: Option<&HeaderValue>) -> Option<u32> {
+    value?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Removes from a response what was meant for the hop between the upstream and the gate. Pingora
+/// writes `Connection` and the framing anew.
+pub fn to_client(response: &mut ResponseHeader) {
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    if let Some(nominated) = nominated(response) {
+        for name in nominated {
+            response.remove_header(&name);
+        }
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        response.remove_header(name);
+    }
+    response.remove_header(&PROXY_AUTHENTICATE);
+    response.remove_header(&UPGRADE);
+}
+
+/// The fields that `Connection` names; most responses name none.
+fn nominated(response: &ResponseHeader) -> Option<Vec<HeaderName>> {
+    let mut names = Vec::new();
+    for value in response.headers.get_all(CONNECTION) {
+        let tokens = value.as_bytes().split(|byte| *byte == b',');
+        names.extend(
+            tokens
+                .map(<[u8]>::trim_ascii)
+                .filter(|token| {
+                    !token.eq_ignore_ascii_case(b"close")
+                        && !token.eq_ignore_ascii_case(b"keep-alive")
+                })
+                .filter_map(|token| HeaderName::from_bytes(token).ok())
+                // Framing is Pingora's, and not a field that a hop may take away.
+                .filter(|name| name != http::header::CONTENT_LENGTH)
+                .filter(|name| name != http::header::TRANSFER_ENCODING),
+        );
+    }
+    (!names.is_empty()).then_some(names)
+}

@@ -1,0 +1,33 @@
+//! What the stages share: the policy, the known set and the mode, each swapped whole; the counters;
+//! the account.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use tidegate_limit::Gauge;
+
+use crate::account::Account;
+use crate::known::KnownSet;
+use crate::limits::Limits;
+use crate::mode::Switch;
+use crate::policy::Policy;
+
+/// One running gate.
+#[derive(Debug)]
+pub struct Gate {
+    /// The rules in force.
+    pub policy: ArcSwap<Policy>,
+    /// Who is a known customer.
+    pub known: ArcSwap<KnownSet>,
+    /// `observe`, `normal` or `known-only`.
+    pub mode: Switch,
+    /// What clients and tenants have used.
+    pub limits: Limits,
+    /// Connections that are open.
+    pub connections: Arc<Gauge>,
+    /// Metrics and the access log.
+    pub account: Account,
+    /// Whether the gate is going down.
+    pub draining: AtomicBool,
+}

@@ -1,0 +1,258 @@
+//! A client's connection over HTTP/1.1, request after request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::Stream;
+use pingora_core::server::ShutdownWatch;
+use pingora_proxy::HttpProxy;
+use pingora_timeout::timeout;
+use tidegate_config::Deadlines;
+use tokio::io::AsyncWriteExt;
+
+use super::exchange::Exchange;
+use super::forwarder::Forwarder;
+use super::stream::ClientStream;
+use super::turn::{Asked, Turn, refuse_head, refuse_unread};
+use crate::door;
+use crate::gate::Gate;
+use crate::head::{self, HeadError};
+use crate::identity::canonical;
+use crate::reason::Reason;
+
+/// How long an idle connection may still send its next request once the gate is going down: it was
+/// on its way when the connection was told.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// How much, and for how long, is read from a client that was answered before it had sent all:
+/// closing at once would reset the connection and take the answer with it.
+const LINGER_BYTES: usize = 64 * 1024;
+const LINGER: Duration = Duration::from_millis(500);
+
+/// The gate's connection app: it reads the heads, answers what is refused, and hands the rest on.
+pub struct ConnectionApp {
+    /// What the stages share.
+    pub gate: Arc<Gate>,
+    /// Pingora's proxy with the gate's hooks.
+    pub proxy: Arc<HttpProxy<Forwarder>>,
+}
+
+#[async_trait]
+impl ServerApp for ConnectionApp {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let peer = peer_address(&stream)?;
+        let guard = match door::admit(&self.gate, peer) {
+            Ok(guard) => guard,
+            Err(reason) => {
+                self.gate.account.refused_connection(reason);
+                return None;
+            }
+        };
+        self.gate.account.accepted_connection();
+        let deadlines = self.gate.policy.load().deadlines.clone();
+        let stream = Box::new(ClientStream::new(stream, deadlines.response_body_idle));
+        let mut connection = Connection {
+            app: self,
+            peer,
+            deadlines,
+            shutdown: shutdown.clone(),
+            out: BytesMut::new(),
+        };
+        connection.serve(stream).await;
+        drop(guard);
+        None
+    }
+
+    // `cleanup` stays empty: Pingora's would tell its proxy to drop every session that is reading
+    // its head. Here a session has its whole head from the start, and idle connections are ours.
+}
+
+fn peer_address(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    let peer = digest.peer_addr()?.as_inet()?;
+    Some(canonical(*peer))
+}
+
+struct Connection<'app> {
+    app: &'app ConnectionApp,
+    peer: IpAddr,
+    deadlines: Deadlines,
+    shutdown: ShutdownWatch,
+    /// Replies on their way out.
+    out: BytesMut,
+}
+
+/// Why there is no further head.
+#[derive(Debug)]
+enum End {
+    /// The client closed, or nothing came in time: nobody waits for an answer.
+    Quiet,
+    /// The head cannot become a good one.
+    Head(HeadError),
+    /// The head was begun and not completed in time.
+    Late,
+}
+
+impl Connection<'_> {
+    async fn serve(&mut self, mut stream: Box<ClientStream>) {
+        let mut first = true;
+        loop {
+            let length = match self.next_head(&mut stream, first).await {
+                Ok(length) => length,
+                Err(end) => return self.end(stream, end).await,
+            };
+            first = false;
+            match self.take_turn(&stream, length) {
+                Turn::Replied { consumed } => {
+                    stream.skip(consumed);
+                    if self.send(&mut stream).await.is_err() {
+                        return;
+                    }
+                }
+                Turn::Closing => return self.close(stream).await,
+                Turn::Forward {
+                    exchange,
+                    framing,
+                    keep_alive,
+                } => {
+                    let bytes = stream.begin_body(length, framing, exchange.websocket);
+                    match self.forward(stream, bytes, exchange, keep_alive).await {
+                        Some(kept) => stream = kept,
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
+        let asked = Asked {
+            gate: &self.app.gate,
+            peer: self.peer,
+            buffered: stream.buffered(),
+            length,
+            draining: *self.shutdown.borrow(),
+        };
+        asked.take(&mut self.out)
+    }
+
+    /// Reads up to the end of the next head and gives its length. The deadline runs from its first
+    /// byte and is one for all of it.
+    async fn next_head(&mut self, stream: &mut ClientStream, first: bool) -> Result<usize, End> {
+        let mut deadline = None;
+        let mut searched = 0;
+        loop {
+            // RFC 9112 section 2.2: an empty line before a request line is passed over.
+            while stream.buffered().starts_with(b"\r\n") {
+                stream.skip(2);
+                searched = 0;
+            }
+            if let Some(end) = head::find_end(stream.buffered(), searched) {
+                return match end <= head::MAX_HEAD {
+                    true => Ok(end),
+                    false => Err(End::Head(HeadError::TooLarge)),
+                };
+            }
+            head::check_partial(stream.buffered()).map_err(End::Head)?;
+            searched = stream.buffered().len();
+            let read = match (searched, deadline) {
+                (0, None) => self.wait_for_request(stream, first).await?,
+                _ => {
+                    let deadline = *deadline
+                        .get_or_insert_with(|| Instant::now() + self.deadlines.request_header);
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    timeout(left, stream.fill()).await.map_err(|_| End::Late)?
+                }
+            };
+            if !matches!(read, Ok(1..)) {
+                return Err(End::Quiet);
+            }
+            deadline.get_or_insert_with(|| Instant::now() + self.deadlines.request_header);
+        }
+    }
+
+    /// Waits, between requests, for the first bytes of the next one.
+    async fn wait_for_request(
+        &mut self,
+        stream: &mut ClientStream,
+        first: bool,
+    ) -> Result<std::io::Result<usize>, End> {
+        let idle = match first {
+            true => self.deadlines.request_header,
+            false => self.deadlines.keepalive,
+        };
+        if !*self.shutdown.borrow() {
+            tokio::select! {
+                biased;
+                read = timeout(idle, stream.fill()) => return read.map_err(|_| End::Quiet),
+                _ = self.shutdown.changed() => {}
+            }
+        }
+        let grace = idle.min(DRAIN_GRACE);
+        timeout(grace, stream.fill()).await.map_err(|_| End::Quiet)
+    }
+
+    /// Hands the request to Pingora's proxy and gives the connection back if it can be used again.
+    async fn forward(
+        &mut self,
+        stream: Box<ClientStream>,
+        head: BytesMut,
+        exchange: Box<Exchange>,
+        keep_alive: bool,
+    ) -> Option<Box<ClientStream>> {
+        let mut session = ServerSession::new_http1(stream);
+        // The number matters to nobody: the wait between requests is this loop's.
+        session.set_keepalive(keep_alive.then_some(60));
+        session.set_read_timeout(Some(self.deadlines.request_body_idle));
+        session.set_pipelined_prefix(head);
+        session.set_connection_user_context(Some(exchange));
+        let reused = self.app.proxy.process_new_http(session, &self.shutdown);
+        let (stream, _) = reused.await?.consume();
+        let mut stream = stream.into_any().downcast::<ClientStream>().ok()?;
+        (stream.end_body() && keep_alive).then_some(stream)
+    }
+
+    async fn end(&mut self, stream: Box<ClientStream>, end: End) {
+        let gate = &self.app.gate;
+        match end {
+            End::Quiet => return,
+            End::Head(error) => refuse_head(gate, self.peer, error, &mut self.out),
+            End::Late => refuse_unread(gate, self.peer, Reason::HeadTimeout, &mut self.out),
+        }
+        self.close(stream).await;
+    }
+
+    async fn send(&mut self, stream: &mut ClientStream) -> std::io::Result<()> {
+        stream.write_all(&self.out).await?;
+        self.out.clear();
+        stream.flush().await
+    }
+
+    /// Sends the reply, closes the gate's side, and reads what is still coming for a moment.
+    async fn close(&mut self, mut stream: Box<ClientStream>) {
+        if self.send(&mut stream).await.is_err() || stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut left = LINGER_BYTES;
+        let drain = async {
+            while let Ok(read @ 1..) = stream.fill().await {
+                stream.skip(usize::MAX);
+                left = left.saturating_sub(read);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        // Either way the connection ends here.
+        let _ = timeout(LINGER, drain).await;
+    }
+}
+

@@ -1,0 +1,102 @@
+//! One forwarded request, from the verdict to the account.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use crate::account::{Facts, Outcome};
+use crate::forward::Upstream;
+use crate::gate::Gate;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::verdict::Permits;
+
+/// A forwarded request and the permits it holds. It is accounted for once: by the hook at its end,
+/// or, when that is never reached, when it is dropped.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The gate it belongs to.
+    pub gate: Arc<Gate>,
+    /// The rules it was judged by, which hold for it to its end.
+    pub policy: Arc<Policy>,
+    /// Where it goes.
+    pub upstream: Arc<Upstream>,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// The client, as the verdict took it.
+    pub client: IpAddr,
+    /// The tenant, where it has a name.
+    pub tenant: Option<Box<str>>,
+    /// Whether it may become a tunnel.
+    pub websocket: bool,
+    /// When its head was complete.
+    pub started: Instant,
+    /// Places it holds until it ends.
+    pub permits: Permits,
+    /// Servers that did not take the connection.
+    pub tried: Vec<SocketAddr>,
+    /// The server that is being tried.
+    pub server: Option<SocketAddr>,
+    /// What went wrong.
+    pub failure: Option<Reason>,
+    /// Whether it was accounted for.
+    pub accounted: bool,
+}
+
+/// What only the hook at the end knows of a request.
+#[derive(Debug)]
+pub struct Ending<'request> {
+    /// The method.
+    pub method: &'request str,
+    /// The host that was asked for.
+    pub host: &'request str,
+    /// The path, without query.
+    pub path: &'request str,
+    /// The status that was sent.
+    pub status: u16,
+    /// Bytes of the request's body.
+    pub received: u64,
+    /// Bytes of the response's body.
+    pub sent: u64,
+}
+
+impl Exchange {
+    /// Accounts for it.
+    pub fn end(&mut self, ending: &Ending) {
+        self.accounted = true;
+        self.upstream.record(self.failure);
+        self.gate.account.request(&Facts {
+            outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),
+            client: self.client,
+            method: ending.method,
+            host: ending.host,
+            path: ending.path,
+            status: ending.status,
+            tenant: self.tenant.as_deref(),
+            upstream: Some(self.upstream.name()),
+            received: ending.received,
+            sent: ending.sent,
+            duration: self.started.elapsed(),
+        });
+    }
+}
+
+impl Drop for Exchange {
+    /// Cut off: the gate went down around it, or Pingora would not have it.
+    fn drop(&mut self) {
+        if self.accounted {
+            return;
+        }
+        let drained = self.gate.draining.load(Relaxed);
+        self.failure = Some(if drained { Reason::Drained } else { Reason::Internal });
+        self.end(&Ending {
+            method: "",
+            host: "",
+            path: "",
+            status: 0,
+            received: 0,
+            sent: 0,
+        });
+    }
+}

@@ -1,0 +1,235 @@
+//! The hooks of Pingora's proxy: where a forwarded request goes, what it carries, how it ended.
+
+use std::any::Any;
+use std::io;
+
+use async_trait::async_trait;
+use http::header::HOST;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use super::exchange::{Ending, Exchange};
+use crate::forward::fields;
+use crate::reason::Reason;
+use crate::refuse::Reply;
+
+/// Servers that one request tries before it gives up: with the connect deadline, a bound on how
+/// long a client waits for a dead upstream.
+const MAX_SERVERS: usize = 3;
+/// How long an upgraded connection may be silent. A WebSocket is kept open by pings, which come
+/// every half minute or so.
+const UPGRADED_IDLE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Pingora's hooks. It has no state: all of it is in the request's [`Exchange`].
+#[derive(Debug)]
+pub struct Forwarder;
+
+type Context = Option<Box<Exchange>>;
+
+/// A request without its exchange cannot come from the gate's connection app.
+fn exchange(context: &mut Context) -> Result<&mut Exchange> {
+    context
+        .as_deref_mut()
+        .ok_or_else(|| Error::explain(ErrorType::InternalError, "a request without an exchange"))
+}
+
+#[async_trait]
+impl ProxyHttp for Forwarder {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        None
+    }
+
+    /// Pingora's default adds a compression module, at the cost of a look at each response.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        context: &mut Context,
+        exchange: Box<dyn Any + Send + Sync>,
+    ) {
+        *context = exchange.downcast().ok();
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        context: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        let exchange = exchange(context)?;
+        let Some(server) = exchange.upstream.pick(&exchange.tried) else {
+            exchange.failure.get_or_insert(Reason::UpstreamUnresolved);
+            return Error::e_explain(ErrorType::ConnectNoRoute, "the upstream has no server");
+        };
+        exchange.server = Some(server);
+        let mut peer = Box::new(HttpPeer::new(server, false, String::new()));
+        let deadlines = &exchange.policy.deadlines;
+        let response = match exchange.websocket {
+            true => deadlines.upstream_response.max(UPGRADED_IDLE),
+            false => deadlines.upstream_response,
+        };
+        peer.options.connection_timeout = Some(deadlines.upstream_connect);
+        peer.options.total_connection_timeout = Some(deadlines.upstream_connect);
+        peer.options.read_timeout = Some(response);
+        peer.options.write_timeout = Some(response);
+        peer.options.idle_timeout = Some(deadlines.keepalive);
+        Ok(peer)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::fd::RawFd,
+        _digest: Option<&pingora_core::protocols::Digest>,
+        context: &mut Context,
+    ) -> Result<()> {
+        // An earlier server's failure is over.
+        exchange(context)?.failure = None;
+        Ok(())
+    }
+
+    /// Nothing was sent, so another server may be tried whatever the method.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(exchange) = context.as_deref_mut() {
+            exchange.failure = Some(reason_of(&error));
+            exchange.tried.extend(exchange.server.take());
+            let more = exchange.tried.len() < MAX_SERVERS
+                && exchange.upstream.pick(&exchange.tried).is_some();
+            error.set_retry(more);
+        }
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        let exchange = exchange(context)?;
+        let trusted = exchange.policy.client.trusts(exchange.peer);
+        fields::to_upstream(request, exchange.peer, trusted)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _context: &mut Context,
+    ) -> Result<()> {
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            session.set_read_timeout(Some(UPGRADED_IDLE));
+        }
+        fields::to_client(response);
+        Ok(())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        let reason = match context.as_deref_mut() {
+            Some(exchange) => *exchange.failure.get_or_insert_with(|| reason_of(error)),
+            None => reason_of(error),
+        };
+        let mut sent = 0;
+        if reason != Reason::ClientGone && session.response_written().is_none() {
+            sent = send_failure(session, reason).await.unwrap_or(0);
+        }
+        FailToProxy {
+            error_code: sent,
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        let Some(exchange) = context.as_deref_mut() else {
+            return;
+        };
+        // A tunnel has no end but that one side goes.
+        if let Some(error) = error.filter(|_| !session.was_upgraded()) {
+            exchange.failure.get_or_insert_with(|| reason_of(error));
+        }
+        let request = session.req_header();
+        let host = request.headers.get(HOST).map(|host| host.to_str());
+        let ending = Ending {
+            method: request.method.as_str(),
+            host: host.and_then(|host| host.ok()).unwrap_or_default(),
+            path: request.uri.path(),
+            status: session.response_written().map_or(0, |sent| sent.status.as_u16()),
+            received: session.body_bytes_read() as u64,
+            sent: session.body_bytes_sent() as u64,
+        };
+        exchange.end(&ending);
+    }
+
+    /// What Pingora would write here is in the account, sampled and within the log's budget.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Context,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+/// Sends the response to a failure and gives its status.
+async fn send_failure(session: &mut Session, reason: Reason) -> Result<u16> {
+    let (header, body) = Reply::to_failure(reason).to_pingora()?;
+    let status = header.status.as_u16();
+    session.set_keepalive(None);
+    session.write_response_header(Box::new(header), false).await?;
+    session.write_response_body(Some(body), true).await?;
+    Ok(status)
+}
+
+/// Pingora's errors in the gate's terms.
+fn reason_of(error: &Error) -> Reason {
+    let io = error.root_cause().downcast_ref::<io::Error>();
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
+            Reason::ClientSlow
+        }
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Reason::Malformed,
+        (ErrorSource::Downstream, _) => match io.map(io::Error::kind) {
+            Some(io::ErrorKind::InvalidData) => Reason::BodyMalformed,
+            Some(io::ErrorKind::TimedOut) => Reason::ClientSlow,
+            _ => Reason::ClientGone,
+        },
+        (
+            ErrorSource::Upstream,
+            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout,
+        ) => Reason::UpstreamTimeout,
+        (
+            ErrorSource::Upstream,
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::SocketError
+            | ErrorType::BindError,
+        ) => Reason::UpstreamConnect,
+        (ErrorSource::Upstream, _) => Reason::UpstreamBroken,
+        _ => Reason::Internal,
+    }
+}

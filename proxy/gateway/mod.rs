@@ -1,0 +1,14 @@
+//! The gateway: the only implementations of Pingora's traits, short, calling the stages.
+//!
+//! [`ConnectionApp`] reads and judges request heads itself; what may pass goes to Pingora's proxy,
+//! whose hooks are in [`Forwarder`], with the same bytes and an [`Exchange`] beside them.
+
+mod connection;
+mod exchange;
+mod forwarder;
+mod stream;
+mod turn;
+
+pub use connection::ConnectionApp;
+pub use exchange::Exchange;
+pub use forwarder::Forwarder;

@@ -1,0 +1,297 @@
+//! The client's side of a connection: the gate's own buffer and framing around Pingora's stream.
+//!
+//! Pingora's session reads and writes through it while a request is forwarded, and sees exactly
+//! that request's body and then nothing: bytes of the next request stay in the buffer here until
+//! their turn. That makes pipelining work, and closes the gap that Pingora leaves for a client that
+//! sends early ("Sent data after end of body" would end the request before it).
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use crate::head::{Chunks, Framing};
+
+/// Bytes of later requests that are kept while one is being served. A client that sends more waits
+/// in the kernel's buffer.
+const MAX_EARLY: usize = 16 * 1024;
+/// What one read asks for; also enough for the heads of a browser.
+const READ: usize = 4096;
+
+/// What the next bytes from the client are.
+enum Expecting {
+    /// A request head, read by the gate.
+    Head,
+    /// This much of a body.
+    Length(u64),
+    /// A chunked body.
+    Chunks(Chunks),
+    /// Anything: the connection was upgraded.
+    Tunnel,
+}
+
+/// A client's connection, between and during its requests.
+pub struct ClientStream {
+    io: Stream,
+    buffer: BytesMut,
+    expecting: Expecting,
+    /// How long a write may wait for a client that does not read.
+    write_idle: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientStream {
+    /// Wraps an accepted connection.
+    pub fn new(io: Stream, write_idle: Duration) -> Self {
+        ClientStream {
+            io,
+            buffer: BytesMut::new(),
+            expecting: Expecting::Head,
+            write_idle,
+            stalled: None,
+        }
+    }
+
+    /// What was read and not yet used.
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Drops the first bytes of what was read.
+    pub fn skip(&mut self, length: usize) {
+        self.buffer.advance(length.min(self.buffer.len()));
+    }
+
+    /// Takes the head's bytes and arranges for the body behind it: what Pingora reads from here on
+    /// is the body and nothing else.
+    pub fn begin_body(&mut self, head: usize, framing: Framing, websocket: bool) -> BytesMut {
+        self.expecting = match framing {
+            _ if websocket => Expecting::Tunnel,
+            Framing::Length(length) => Expecting::Length(length),
+            Framing::Chunked => Expecting::Chunks(Chunks::default()),
+        };
+        self.buffer.split_to(head.min(self.buffer.len()))
+    }
+
+    /// Ends the body; `false` when some of it is still to come, and the connection has to close.
+    pub fn end_body(&mut self) -> bool {
+        let done = match &self.expecting {
+            Expecting::Head | Expecting::Length(0) => true,
+            Expecting::Chunks(chunks) => chunks.is_done(),
+            Expecting::Length(_) | Expecting::Tunnel => false,
+        };
+        self.expecting = Expecting::Head;
+        done
+    }
+
+    /// Reads more bytes into the buffer; zero when the client has closed.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.reserve(READ);
+        self.io.read_buf(&mut self.buffer).await
+    }
+
+    /// Bytes of the body that are already here go first.
+    fn serve_buffered(&mut self, out: &mut ReadBuf<'_>) -> io::Result<()> {
+        let available = self.buffer.len().min(out.remaining());
+        let offered = self.buffer.get(..available).unwrap_or_default();
+        let taken = self.expecting.take(offered)?;
+        out.put_slice(offered.get(..taken).unwrap_or_default());
+        self.buffer.advance(taken);
+        Ok(())
+    }
+
+    /// Reads straight into Pingora's buffer, and keeps back what is not part of the body.
+    fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        std::task::ready!(Pin::new(&mut self.io).poll_read(cx, out))?;
+        let read = out.filled().get(before..).unwrap_or_default();
+        let taken = self.expecting.take(read)?;
+        self.buffer
+            .extend_from_slice(read.get(taken..).unwrap_or_default());
+        out.set_filled(before + taken);
+        Poll::Ready(Ok(()))
+    }
+
+    /// After the body Pingora reads to learn whether the client is still there. Only the end of the
+    /// stream is its business; bytes are the next request's.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.buffer.len() < MAX_EARLY {
+            let mut space = [0; 1024];
+            let mut early = ReadBuf::new(&mut space);
+            std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut early))?;
+            if early.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.buffer.extend_from_slice(early.filled());
+        }
+        Poll::Pending
+    }
+
+    /// Turns a write that waits too long for the client into an error.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let idle = self.write_idle;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(idle)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client does not read",
+            ))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Expecting {
+    fn is_done(&self) -> bool {
+        match self {
+            Expecting::Length(left) => *left == 0,
+            Expecting::Chunks(chunks) => chunks.is_done(),
+            Expecting::Head | Expecting::Tunnel => false,
+        }
+    }
+
+    /// How many of these bytes belong to the body.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Expecting::Head | Expecting::Tunnel => Ok(bytes.len()),
+            Expecting::Length(left) => {
+                let taken = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                *left = left.saturating_sub(taken as u64);
+                Ok(taken)
+            }
+            Expecting::Chunks(chunks) => chunks
+                .advance(bytes)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0)),
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.expecting.is_done() {
+            return this.poll_early(cx);
+        }
+        if this.buffer.is_empty() {
+            return this.poll_body(cx, out);
+        }
+        Poll::Ready(this.serve_buffered(out))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
+        this.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        this.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let ended = Pin::new(&mut this.io).poll_shutdown(cx);
+        this.watch(cx, ended)
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        self.io.shutdown().await;
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.io.id()
+    }
+}
+
+impl Ssl for ClientStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.io.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.io.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        // Nobody asks for it on this side, and Pingora would allocate it for each request.
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.io.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.io.get_socket_digest()
+    }
+}
+
+impl Peek for ClientStream {}
+
+impl fmt::Debug for ClientStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientStream")
+            .field("id", &self.io.id())
+            .field("buffered", &self.buffer.len())
+            .finish_non_exhaustive()
+    }
+}

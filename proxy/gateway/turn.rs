@@ -1,0 +1,218 @@
+//! One request's turn: from a complete head to a reply that is written or an exchange that is
+//! begun. Synchronous, so that no guard of the policy lives across an await.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tidegate_config::Mode;
+
+use super::exchange::Exchange;
+use crate::account::{Facts, Outcome};
+use crate::clock;
+use crate::forward::fields::max_forwards;
+use crate::gate::Gate;
+use crate::head::{self, Chunks, Framing, Head, HeadError, MAX_FIELDS};
+use crate::identity::{Identity, identify};
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::refuse::{Persistence, Reply, status, wants_html};
+use crate::verdict::{self, Permits, Refusal, Request, Verdict, decide};
+
+/// What the connection does next.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// The reply is in the buffer: send it, drop these many bytes of the request, and go on.
+    Replied { consumed: usize },
+    /// The reply is in the buffer: send it and close.
+    Closing,
+    /// Hand the request over to the proxy.
+    Forward {
+        exchange: Box<Exchange>,
+        framing: Framing,
+        keep_alive: bool,
+    },
+}
+
+/// What a turn knows of its connection.
+#[derive(Debug)]
+pub(super) struct Asked<'connection> {
+    pub(super) gate: &'connection Arc<Gate>,
+    pub(super) peer: IpAddr,
+    /// Everything that was read; the head is its beginning.
+    pub(super) buffered: &'connection [u8],
+    /// Bytes of the head.
+    pub(super) length: usize,
+    /// Whether the gate is going down, so that no connection is kept.
+    pub(super) draining: bool,
+}
+
+impl Asked<'_> {
+    /// Judges the request; a reply is written into `out`.
+    pub(super) fn take(&self, out: &mut BytesMut) -> Turn {
+        let started = Instant::now();
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let bytes = self.buffered.get(..self.length).unwrap_or_default();
+        match head::parse(bytes, &mut fields) {
+            Ok(head) => self.judge(&head, started, out),
+            Err(error) => {
+                refuse_head(self.gate, self.peer, error, out);
+                Turn::Closing
+            }
+        }
+    }
+
+    fn judge(&self, head: &Head, started: Instant, out: &mut BytesMut) -> Turn {
+        let policy = self.gate.policy.load();
+        let client = policy.client.client(self.peer, head);
+        let identity = identify(&policy, &self.gate.limits.hasher, client, head);
+        if head.method == "OPTIONS" && is_last_hop(head) {
+            let refusal = Refusal::new(Reason::MaxForwards, None);
+            return self.refuse(&policy, head, &identity, &refusal, started, out);
+        }
+        match self.verdict(&policy, head, &identity) {
+            Err(refusal) => self.refuse(&policy, head, &identity, &refusal, started, out),
+            Ok((route, permits)) => Turn::Forward {
+                framing: head.framing,
+                keep_alive: head.keep_alive && !self.draining,
+                exchange: Box::new(Exchange {
+                    gate: self.gate.clone(),
+                    upstream: route.upstream.clone(),
+                    policy: Arc::clone(&policy),
+                    peer: self.peer,
+                    client,
+                    tenant: identity.tenant.and_then(|tenant| tenant.name).map(Box::from),
+                    websocket: head.websocket,
+                    started,
+                    permits,
+                    tried: Vec::new(),
+                    server: None,
+                    failure: None,
+                    accounted: false,
+                }),
+            },
+        }
+    }
+
+    /// The verdict as the mode enforces it; what it does not enforce is counted.
+    fn verdict<'policy>(
+        &self,
+        policy: &'policy Policy,
+        head: &Head<'policy>,
+        identity: &Identity<'policy>,
+    ) -> Result<(&'policy crate::policy::Route, Permits), Refusal<'policy>> {
+        let mode = self.gate.mode.mode();
+        let request = Request {
+            route: policy.route(head),
+            known: self.gate.known.load().contains(identity.client),
+            exempt: policy.is_exempt(head.path),
+        };
+        let account = &self.gate.account;
+        if mode != Mode::KnownOnly && verdict::is_shut_out(&request) {
+            account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
+        }
+        match decide(policy, &self.gate.limits, identity, &request, mode, clock::now()) {
+            Verdict::Forward(route, permits) => Ok((route, permits)),
+            Verdict::Refuse(refusal) => match request.route {
+                Some(route) if mode == Mode::Observe => {
+                    account.would_refuse(Mode::Normal, refusal.reason);
+                    Ok((route, Permits::default()))
+                }
+                _ => Err(refusal),
+            },
+        }
+    }
+
+    fn refuse(
+        &self,
+        policy: &Policy,
+        head: &Head,
+        identity: &Identity,
+        refusal: &Refusal,
+        started: Instant,
+        out: &mut BytesMut,
+    ) -> Turn {
+        let reply = Reply::to_refusal(refusal, policy.ratelimit_fields, wants_html(head));
+        let consumed = self.whole_request(head.framing);
+        let keep = head.keep_alive && !self.draining && consumed.is_some();
+        let persistence = match keep {
+            // Only HTTP/1.0 has to ask for it.
+            true if head.values("connection").any(|value| value.eq_ignore_ascii_case(b"keep-alive")) => {
+                Persistence::KeepAliveHttp10
+            }
+            true => Persistence::KeepAlive,
+            false => Persistence::Close,
+        };
+        reply.write_http1(persistence, head.method != "HEAD", out);
+        self.gate.account.request(&Facts {
+            outcome: Outcome::Refused(refusal.reason),
+            client: identity.client,
+            method: head.method,
+            host: head.authority,
+            path: head.path,
+            status: reply.status().as_u16(),
+            tenant: identity.tenant.as_ref().and_then(|tenant| tenant.name),
+            upstream: None,
+            received: 0,
+            sent: 0,
+            duration: started.elapsed(),
+        });
+        match consumed.filter(|_| keep) {
+            Some(consumed) => Turn::Replied { consumed },
+            None => Turn::Closing,
+        }
+    }
+
+    /// The bytes of the head and its body when all of them are here already. A refused request's
+    /// body is not waited for: it would cost more than a new connection.
+    fn whole_request(&self, framing: Framing) -> Option<usize> {
+        let behind = self.buffered.get(self.length..)?;
+        let body = match framing {
+            Framing::Length(length) => usize::try_from(length).ok()?,
+            Framing::Chunked => {
+                let mut chunks = Chunks::default();
+                let taken = chunks.advance(behind).ok()?;
+                chunks.is_done().then_some(taken)?
+            }
+        };
+        (body <= behind.len()).then(|| self.length + body)
+    }
+}
+
+/// RFC 9110 section 7.6.2: whose `Max-Forwards` is zero must not be forwarded.
+fn is_last_hop(head: &Head) -> bool {
+    let value = head.values("max-forwards").next();
+    let value = value.and_then(|value| http::HeaderValue::from_bytes(value).ok());
+    max_forwards(value.as_ref()) == Some(0)
+}
+
+/// Replies to a head that was not understood and accounts for it.
+pub(super) fn refuse_head(gate: &Gate, client: IpAddr, error: HeadError, out: &mut BytesMut) {
+    let reason = match error {
+        HeadError::Malformed(_) => Reason::Malformed,
+        HeadError::TooLarge => Reason::HeadTooLarge,
+        HeadError::TargetTooLong => Reason::TargetTooLong,
+        HeadError::Version => Reason::Version,
+        HeadError::Method => Reason::Method,
+    };
+    refuse_unread(gate, client, reason, out);
+}
+
+/// Replies to a request of which nothing else is known, and accounts for it.
+pub(super) fn refuse_unread(gate: &Gate, client: IpAddr, reason: Reason, out: &mut BytesMut) {
+    Reply::to_failure(reason).write_http1(Persistence::Close, true, out);
+    gate.account.request(&Facts {
+        outcome: Outcome::of(reason),
+        client,
+        method: "",
+        host: "",
+        path: "",
+        status: status(reason).as_u16(),
+        tenant: None,
+        upstream: None,
+        received: 0,
+        sent: 0,
+        duration: Duration::ZERO,
+    });
+}

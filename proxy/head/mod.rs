@@ -1,0 +1,187 @@
+//! The request head over HTTP/1.1: bounded, and checked for everything that two parsers could read
+//! differently, before any other stage or the upstream sees it (RFC 9112).
+//!
+//! The rule is that what is ambiguous is refused and the connection closed, never repaired: the
+//! bytes that pass are handed on as they are.
+
+mod chunked;
+mod framing;
+mod path;
+mod target;
+
+pub use chunked::{ChunkError, Chunks};
+pub use framing::Framing;
+pub use path::has_prefix;
+
+use httparse::Status;
+use memchr::memchr_iter;
+
+/// Bytes of a whole head, request line and fields.
+pub const MAX_HEAD: usize = 64 * 1024;
+/// Fields of a head.
+pub const MAX_FIELDS: usize = 100;
+/// Bytes of the request line (RFC 9112 section 3 asks for at least 8,000).
+pub const MAX_REQUEST_LINE: usize = 16 * 1024;
+
+/// Why a head was refused; every one of these ends the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// Not HTTP, or HTTP that can be read in two ways; the text says which rule it broke.
+    Malformed(&'static str),
+    /// More than [`MAX_HEAD`] bytes or [`MAX_FIELDS`] fields.
+    TooLarge,
+    /// A request line of more than [`MAX_REQUEST_LINE`] bytes.
+    TargetTooLong,
+    /// HTTP, but neither 1.0 nor 1.1.
+    Version,
+    /// `CONNECT`, which a gate in front of an app has no use for, and `TRACE`, which echoes
+    /// credentials.
+    Method,
+}
+
+/// A request head that passed every check, borrowed from the connection's buffer.
+#[derive(Debug)]
+pub struct Head<'buffer> {
+    /// The method, as sent: it is case-sensitive.
+    pub method: &'buffer str,
+    /// The target as sent, in origin, absolute or asterisk form.
+    pub target: &'buffer str,
+    /// The path of the target, without query.
+    pub path: &'buffer str,
+    /// The host that was asked for, as sent, with its port when it has one; empty over HTTP/1.0
+    /// without a `Host`.
+    pub authority: &'buffer str,
+    /// How long the body is.
+    pub framing: Framing,
+    /// Whether the client wants the connection to stay open.
+    pub keep_alive: bool,
+    /// Whether the client asks for a WebSocket, after which the bytes are no longer HTTP.
+    pub websocket: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// The fields, in the order in which they were sent.
+    pub fields: &'buffer [httparse::Header<'buffer>],
+}
+
+impl<'buffer> Head<'buffer> {
+    /// The values of a field, in the order in which they were sent. `name` is lower case.
+    pub fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = &'buffer [u8]> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+    }
+
+    /// The host without port, as sent.
+    pub fn host(&self) -> &'buffer str {
+        target::without_port(self.authority)
+    }
+}
+
+/// Where the head ends in `buffer`, counted from its start, or `None` while it is incomplete.
+///
+/// `searched` is how many bytes an earlier call has seen: the search goes on from there, so that a
+/// head that arrives byte by byte is not searched again and again.
+pub fn find_end(buffer: &[u8], searched: usize) -> Option<usize> {
+    let from = searched.saturating_sub(3);
+    let tail = buffer.get(from..)?;
+    memchr_iter(b'\n', tail)
+        .map(|at| from + at + 1)
+        .find(|&end| {
+            buffer
+                .get(..end)
+                .is_some_and(|head| head.ends_with(b"\r\n\r\n"))
+        })
+}
+
+/// Checks that an unfinished head can still become a good one, so that a hostile one is refused
+/// when it crosses a bound and not at its end.
+pub fn check_partial(buffer: &[u8]) -> Result<(), HeadError> {
+    if buffer.len() > MAX_REQUEST_LINE && first_line(buffer).len() > MAX_REQUEST_LINE {
+        return Err(HeadError::TargetTooLong);
+    }
+    if buffer.len() >= MAX_HEAD {
+        return Err(HeadError::TooLarge);
+    }
+    match buffer.first() {
+        Some(first) if !first.is_ascii_alphabetic() && !b"\r\n!#$%&'*+-.^_`|~".contains(first) => {
+            Err(HeadError::Malformed("a request starts with a method"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn first_line(buffer: &[u8]) -> &[u8] {
+    buffer.split(|byte| *byte == b'\n').next().unwrap_or(buffer)
+}
+
+/// Parses one whole head: `bytes` ends with its empty line.
+pub fn parse<'buffer>(
+    bytes: &'buffer [u8],
+    fields: &'buffer mut [httparse::Header<'buffer>; MAX_FIELDS],
+) -> Result<Head<'buffer>, HeadError> {
+    check_lines(bytes)?;
+    let mut request = httparse::Request::new(fields);
+    match request.parse(bytes) {
+        Ok(Status::Complete(length)) if length == bytes.len() => {}
+        Ok(_) => return Err(HeadError::Malformed("the head ends before its empty line")),
+        Err(error) => return Err(explain(error, bytes)),
+    }
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(HeadError::Malformed("the request line is incomplete"));
+    };
+    if matches!(method, "CONNECT" | "TRACE") {
+        return Err(HeadError::Method);
+    }
+    let fields: &[httparse::Header] = request.headers;
+    let options = framing::read(fields, minor)?;
+    let (authority, path) = target::check(method, target, options.host, minor)?;
+    Ok(Head {
+        method,
+        target,
+        path,
+        authority,
+        framing: options.framing,
+        keep_alive: options.keep_alive(minor),
+        websocket: options.websocket(method, minor),
+        expects_continue: options.expects_continue,
+        fields,
+    })
+}
+
+/// Every line ends in CR LF, and neither stands anywhere else: a lone LF or CR is a line end to one
+/// parser and a character to the next (RFC 9112 section 2.2).
+fn check_lines(bytes: &[u8]) -> Result<(), HeadError> {
+    let mut feeds = 0;
+    for at in memchr_iter(b'\n', bytes) {
+        feeds += 1;
+        if at == 0 || bytes.get(at - 1) != Some(&b'\r') {
+            return Err(HeadError::Malformed("a line ends in LF without CR"));
+        }
+    }
+    if memchr_iter(b'\r', bytes).count() != feeds {
+        return Err(HeadError::Malformed("a CR stands without LF"));
+    }
+    if first_line(bytes).len() > MAX_REQUEST_LINE {
+        return Err(HeadError::TargetTooLong);
+    }
+    Ok(())
+}
+
+fn explain(error: httparse::Error, bytes: &[u8]) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooLarge,
+        httparse::Error::Version if first_line(bytes).windows(6).any(|w| w == b" HTTP/") => {
+            HeadError::Version
+        }
+        httparse::Error::HeaderName => HeadError::Malformed("a field name is not a token"),
+        httparse::Error::HeaderValue => {
+            HeadError::Malformed("a field value has a control character")
+        }
+        _ => HeadError::Malformed("the request line is not HTTP"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Who sends a request, from verified facts only.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tidegate_config::{AddressFrom, TenantFrom};
+use tidegate_limit::{Domain, Key, KeyHasher};
+
+use crate::head::Head;
+use crate::policy::{ClientRules, Policy, Tenants, Tier};
+
+/// What is known of a request's client and tenant.
+#[derive(Debug)]
+pub struct Identity<'request> {
+    /// The client's address; IPv4 is never written as IPv6.
+    pub client: IpAddr,
+    /// The client's prefix, as it is counted.
+    pub client_key: Key,
+    /// The tenant, when tenants are told apart.
+    pub tenant: Option<Tenant<'request>>,
+}
+
+/// The customer whose traffic a request is.
+#[derive(Debug)]
+pub struct Tenant<'request> {
+    /// Its name where that is vouched for; `None` for all that anybody could have invented, which
+    /// share one bucket.
+    pub name: Option<&'request str>,
+    /// Its tier.
+    pub tier: &'request Arc<Tier>,
+    /// The tenant as it is counted.
+    pub key: Key,
+}
+
+/// An address in the one form it is compared in: `::ffff:192.0.2.1` is 192.0.2.1.
+pub fn canonical(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}
+
+impl ClientRules {
+    /// The prefix that makes a client, as a key.
+    pub fn key(&self, hasher: &KeyHasher, client: IpAddr) -> Key {
+        match client {
+            IpAddr::V4(address) => {
+                let kept = mask(32, self.ipv4_prefix) as u32;
+                let prefix = Ipv4Addr::from_bits(address.to_bits() & kept);
+                hasher.key(Domain::Client, &prefix.octets())
+            }
+            IpAddr::V6(address) => {
+                let kept = mask(128, self.ipv6_prefix);
+                let prefix = Ipv6Addr::from_bits(address.to_bits() & kept);
+                hasher.key(Domain::Client, &prefix.octets())
+            }
+        }
+    }
+
+    /// Whether this peer may say who the client is.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// The client of a request: the peer, or whom a trusted one names.
+    pub fn client(&self, peer: IpAddr, head: &Head) -> IpAddr {
+        match self.address_from {
+            AddressFrom::Peer => peer,
+            AddressFrom::XForwardedFor if self.trusts(peer) => {
+                nearest_untrusted(peer, head, &self.trusted_proxies)
+            }
+            AddressFrom::XForwardedFor => peer,
+        }
+    }
+}
+
+fn mask(width: u32, prefix: u8) -> u128 {
+    let zeros = width.saturating_sub(u32::from(prefix));
+    u128::MAX.checked_shl(zeros).unwrap_or(0)
+}
+
+/// Walks `X-Forwarded-For` from the right, which is the end that our own proxies wrote, to the first
+/// address that is not one of theirs. What cannot be read ends the walk: everything left of it is
+/// hearsay.
+fn nearest_untrusted(peer: IpAddr, head: &Head, trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer;
+    let entries = head
+        .values("x-forwarded-for")
+        .rev()
+        .flat_map(|value| value.rsplit(|byte| *byte == b','));
+    for entry in entries {
+        let Some(address) = forwarded_address(entry.trim_ascii()) else {
+            return client;
+        };
+        client = address;
+        if !trusted.iter().any(|net| net.contains(&client)) {
+            return client;
+        }
+    }
+    client
+}
+
+/// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`.
+fn forwarded_address(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?;
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse()
+        .ok()
+        .or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))
+        .or_else(bracketed)
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+/// Everything known of one request.
+pub fn identify<'request>(
+    policy: &'request Policy,
+    hasher: &KeyHasher,
+    client: IpAddr,
+    head: &Head<'request>,
+) -> Identity<'request> {
+    let tenant = policy.tenants.as_ref();
+    Identity {
+        client,
+        client_key: policy.client.key(hasher, client),
+        tenant: tenant.map(|tenants| tenant_of(policy, tenants, hasher, head)),
+    }
+}
+
+/// Tenant names are compared up to this length; DNS allows 253.
+const MAX_NAME: usize = 256;
+
+fn tenant_of<'request>(
+    policy: &'request Policy,
+    tenants: &'request Tenants,
+    hasher: &KeyHasher,
+    head: &Head<'request>,
+) -> Tenant<'request> {
+    let shared = || Tenant {
+        name: None,
+        tier: &tenants.unlisted,
+        key: hasher.key(Domain::Tenant, b""),
+    };
+    let Some(written) = written_name(&tenants.from, head) else {
+        return shared();
+    };
+    let mut space = [0; MAX_NAME];
+    let by_host = tenants.from == TenantFrom::Host;
+    let name = match by_host {
+        true => lowercase(written, &mut space),
+        false => Some(written),
+    };
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return shared();
+    };
+    let key = hasher.key(Domain::Tenant, name.as_bytes());
+    match tenants.find(name) {
+        Some((name, tier)) => Tenant {
+            name: Some(name),
+            tier,
+            key,
+        },
+        // A host with a route is the operator's word; any other name is the client's.
+        None if by_host && policy.serves_host(name) => Tenant {
+            name: Some(written),
+            tier: &tenants.unlisted,
+            key,
+        },
+        None => shared(),
+    }
+}
+
+fn written_name<'request>(from: &TenantFrom, head: &Head<'request>) -> Option<&'request str> {
+    let text = |value: &'request [u8]| std::str::from_utf8(value).ok();
+    match from {
+        TenantFrom::Host => Some(head.host()),
+        TenantFrom::Header(name) => {
+            let mut named = head
+                .fields
+                .iter()
+                .filter(|field| field.name.eq_ignore_ascii_case(name));
+            // Two of them, and the app may read the other one.
+            named
+                .next()
+                .filter(|_| named.next().is_none())
+                .and_then(|field| text(field.value))
+        }
+        TenantFrom::Cookie(name) => head
+            .values("cookie")
+            .filter_map(text)
+            .flat_map(|cookies| cookies.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find_map(|(key, value)| (key == name).then_some(value)),
+        TenantFrom::Path(segment) => head.path.split('/').nth(*segment),
+    }
+}
+
+fn lowercase<'space>(text: &str, space: &'space mut [u8; MAX_NAME]) -> Option<&'space str> {
+    let lower = space.get_mut(..text.len())?;
+    lower.copy_from_slice(text.as_bytes());
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! Tidegate: an in-path, rate-limiting reverse proxy.
+//!
+//! # The way of a request
+//! accept -> [`head`] -> [`identity`] -> [`verdict`] -> [`forward`] or [`refuse`] -> [`account`].
+//! Data moves one way; no stage calls back. [`gateway`] strings the stages together on Pingora's
+//! traits, [`gate`] is what they share, and [`server`] builds and wires all of it.
+//!
+//! # Invariants
+//! ARCHITECTURE.md states them; the two that shape most of this code are that a decision on the
+//! request path takes no lock, allocates nothing and does no I/O, and that everything from outside is
+//! bounded.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod account;
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod door;
+pub mod forward;
+pub mod gate;
+pub mod gateway;
+pub mod head;
+pub mod identity;
+pub mod known;
+pub mod limits;
+pub mod mode;
+pub mod policy;
+pub mod reason;
+pub mod refuse;
+pub mod reload;
+pub mod server;
+pub mod state;
+pub mod verdict;
+pub mod written;

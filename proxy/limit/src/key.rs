@@ -1,0 +1,102 @@
+//! What is counted, as a keyed hash.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use siphasher::sip::SipHasher13;
+
+/// What is counted: a keyed hash of a client's prefix, a tenant's name, a route.
+///
+/// Two things with the same key share their counters. For 64 bits that happens
+/// to one pair in 1.8e19; the table and the occupancy keep fewer bits and say so
+/// themselves. Keys of different [`KeyHasher`]s have nothing to do with each
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key(u64);
+
+impl Key {
+    /// All 64 bits.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+/// The space that a key belongs to: the same bytes in two domains are two keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// Clients, by their prefix.
+    Client,
+    /// Tenants.
+    Tenant,
+    /// Routes.
+    Route,
+    /// A further space that the caller numbers, such as a second limit on the
+    /// same clients.
+    Numbered(u16),
+}
+
+impl Domain {
+    /// Different for every domain.
+    const fn tag(self) -> u32 {
+        match self {
+            Self::Client => 0,
+            Self::Tenant => 1,
+            Self::Route => 2,
+            Self::Numbered(number) => 1 << 16 | number as u32,
+        }
+    }
+}
+
+/// Makes [`Key`]s by SipHash-1-3 with a secret key.
+///
+/// The secret matters: who knows it can choose addresses that all fall into one
+/// bucket of the [`Table`](crate::Table) and push its clients out. A faster hash
+/// that is not a keyed pseudo-random function does not do, because evictions can
+/// be observed from outside.
+#[derive(Clone, Copy)]
+pub struct KeyHasher {
+    keyed: SipHasher13,
+}
+
+impl KeyHasher {
+    /// A hasher with a random key, from the randomness that the operating
+    /// system gave the standard library.
+    #[must_use]
+    pub fn new() -> Self {
+        let random = RandomState::new();
+        Self::from_secret(random.hash_one(0_u64), random.hash_one(1_u64))
+    }
+
+    /// A hasher with the given key, for tests and benchmarks that have to be
+    /// repeatable. Anything that meets real traffic wants [`KeyHasher::new`].
+    #[must_use]
+    pub fn from_secret(first: u64, second: u64) -> Self {
+        Self {
+            keyed: SipHasher13::new_with_keys(first, second),
+        }
+    }
+
+    /// The key of `bytes` in `domain`. Allocates nothing.
+    #[must_use]
+    pub fn key(&self, domain: Domain, bytes: &[u8]) -> Key {
+        let mut hasher = self.keyed;
+        hasher.write(bytes);
+        // Behind the bytes, because there it is unambiguous (its length is
+        // fixed) and leaves the bytes aligned to the hash's blocks.
+        hasher.write_u32(domain.tag());
+        Key(hasher.finish())
+    }
+}
+
+impl Default for KeyHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for KeyHasher {
+    /// Does not show the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyHasher").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,284 @@
+//! The table of token buckets, and the rules by which threads share it.
+//!
+//! A key's bucket is chosen by the top bits of its hash. In the bucket, a lookup
+//! reads eight words. If one has the key's fingerprint, GCRA decides on its time
+//! and the whole word is replaced by compare-and-swap; a refusal writes nothing,
+//! so a client that is being refused costs its threads no contention. If none
+//! has, the entry with the earliest time is replaced: an empty slot first, then
+//! one whose time has passed, which loses nothing. Only when all eight are live
+//! does a client lose what it had used; this is counted, see
+//! [`Table::evictions`].
+//!
+//! # What holds
+//! Let nobody's live entry be evicted. Then a key has one entry at most, under
+//! any interleaving, and one entry is one word, so GCRA's bound holds: never
+//! more than `burst + rate * t` in any time `t`.
+//!
+//! That a key has one entry: suppose that threads A and B insert the same key
+//! into slots i and j. Neither saw the other's entry, so each read the other's
+//! slot as it was before (in that slot's modification order). Every write makes a
+//! slot's time later: an insertion replaces a time that has passed by one that
+//! is ahead, an update adds intervals, a sweep re-dates a time that has passed,
+//! and a slot is never emptied again. So what A read in j is not later than what
+//! B replaced there, and what B read in i not later than what A replaced there.
+//! A preferred i to j and B preferred j to i, by times and then by position: so
+//! both times are equal, and then both preferred the lower position. This uses
+//! each slot's modification order only; it needs no stronger memory ordering.
+//! (The clamp below makes a time earlier, but leaves it ahead of anything that
+//! has passed, which is what victims are chosen from.)
+//!
+//! # Clocks
+//! Threads may come with times out of order, by a lag of `s`: one that read the
+//! clock and was then suspended. A key that has an entry is decided exactly as
+//! GCRA would with that time. A key whose entry passed by a later clock and was
+//! taken starts afresh at the earlier time, so the bound becomes
+//! `burst + rate * (t + s)`. A clock that stands still refills nothing. A lag
+//! longer than the ring's slack (400 s) makes entries look passed.
+//!
+//! # Changes of quotas
+//! Entries outlive quotas. A time that lies further ahead than a quota's window
+//! allows comes from an earlier quota and is moved to the window's end: once, by
+//! the next decision about that key. It must not be confused with an entry that
+//! is too far ahead only because this thread's clock lags; hence `latest`, the
+//! latest time of any decision that was allowed (within [`STEP`]), by which the
+//! lag is known.
+//!
+//! # Synchronization
+//! | write | read | so that |
+//! |---|---|---|
+//! | `Seen::replace`, Release, after `note` updated `latest` | `Seen::read`, Acquire, before `clamp` reads `latest` | who sees an entry sees a `latest` not more than a `STEP` older than the time it was written at |
+//!
+//! All else is Relaxed: a word is the whole entry and publishes nothing, the
+//! argument above rests on modification orders, and `evictions` is a statistic.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::bucket::{Bucket, Found, SLOTS};
+use crate::error::TableError;
+use crate::key::Key;
+use crate::ring::{Grain, Moment, Print, Word};
+use crate::time::Now;
+
+/// Slots for each client that is to be tracked: at a quarter full, a bucket
+/// overflows with a probability of 1.5e-4.
+const SLOTS_PER_CLIENT: usize = 4;
+/// Clients for each bucket.
+const CLIENTS_PER_BUCKET: usize = SLOTS / SLOTS_PER_CLIENT;
+/// So many buckets leave the fingerprint's 24 bits of the hash alone.
+const MOST_BUCKETS: u64 = 1 << 40;
+/// Buckets in the smallest page of memory.
+const BUCKETS_PER_PAGE: usize = 4096 / size_of::<Bucket>();
+/// How old `latest` may be, in nanoseconds: coarse, so that it is rarely
+/// written.
+const STEP: u64 = 5_000_000;
+/// The least [`Terms::slack`], in nanoseconds: a `STEP`, and what rounding adds.
+pub(crate) const LEAST_SLACK: u64 = 2 * STEP;
+/// What a sweep leaves alone, in nanoseconds since the entry passed: more than
+/// a thread's clock lags.
+const SWEEP_AGE: u64 = 60_000_000_000;
+
+/// The bounded table of token buckets that all limiters share: set-associative,
+/// lock-free, of fixed memory.
+///
+/// # Memory
+/// 32 bytes for each client that is to be tracked (rounded up to 64 bytes),
+/// allocated and touched by [`Table::new`]; nothing later. A client takes room
+/// only until the tokens it used have come back.
+///
+/// # Exactness
+/// While [`Table::evictions`] stays the same, no key is ever let through more
+/// often than `burst + rate * t`. Each live eviction can give one key back at
+/// most one burst. Where a thread decides with a time that lags `s` behind the
+/// others', `t` counts as longer by `s`. Two keys share an entry with a
+/// probability of at most 4.8e-7.
+///
+/// # Upkeep
+/// [`Table::sweep`] has to be called once an hour.
+pub struct Table {
+    buckets: Vec<Bucket>,
+    /// What `bucket` answers with where it has to answer with something.
+    spare: Bucket,
+    latest: OwnLine,
+    evictions: OwnLine,
+}
+
+/// A counter in a cache line of its own (two, as processors fetch in pairs).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct OwnLine(AtomicU64);
+
+/// What a limiter's quota asks of its entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// The unit to keep them in.
+    pub(crate) grain: Grain,
+    /// How far ahead a time can lie, in nanoseconds.
+    pub(crate) window: u64,
+    /// How much further it can lie before it is moved to the window's end, at
+    /// least [`LEAST_SLACK`].
+    pub(crate) slack: u64,
+}
+
+impl Table {
+    /// A table for `max_tracked` clients that are active at the same time.
+    ///
+    /// # Errors
+    /// [`TableError`], when the memory cannot be had or `max_tracked` is above
+    /// 2^41. (Where the kernel promises more memory than there is, touching it
+    /// can still end the process; sizes beyond the machine's memory it refuses.)
+    pub fn new(max_tracked: usize) -> Result<Self, TableError> {
+        let count = max_tracked.div_ceil(CLIENTS_PER_BUCKET).max(1);
+        if count as u64 > MOST_BUCKETS {
+            let most = MOST_BUCKETS * CLIENTS_PER_BUCKET as u64;
+            return Err(TableError::TooLarge { most });
+        }
+        let mut buckets = Vec::new();
+        let bytes = count as u64 * size_of::<Bucket>() as u64;
+        buckets
+            .try_reserve_exact(count)
+            .map_err(|_| TableError::OutOfMemory { bytes })?;
+        buckets.resize_with(count, Bucket::default);
+        // The compiler may turn the zeroes above into untouched pages.
+        buckets
+            .iter()
+            .step_by(BUCKETS_PER_PAGE)
+            .for_each(Bucket::touch);
+        Ok(Self {
+            buckets,
+            spare: Bucket::default(),
+            latest: OwnLine::default(),
+            evictions: OwnLine::default(),
+        })
+    }
+
+    /// How many clients the table is sized for: a quarter of its slots.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.buckets.len() * CLIENTS_PER_BUCKET
+    }
+
+    /// How many keys' entries are live: those that have used tokens which have
+    /// not come back yet. Reads the whole table; not for the request path.
+    #[must_use]
+    pub fn tracked(&self, now: Now) -> usize {
+        let moment = Moment::at(now);
+        let live = |bucket: &Bucket| {
+            let slots = bucket.read().into_iter();
+            slots.filter(|seen| seen.word.is_live(&moment)).count()
+        };
+        self.buckets.iter().map(live).sum()
+    }
+
+    /// How many live entries had to make room since the start. Each may have
+    /// given one client one burst too many: alert on it, and size the table up.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.evictions.0.load(Ordering::Relaxed)
+    }
+
+    /// Keeps entries whose time has passed from coming round the ring as times
+    /// ahead. Due once an hour; the ring forgives 2.9 hours. Reads the whole
+    /// table, beside the traffic; not for the request path.
+    ///
+    /// Entries are re-dated, not emptied, because a slot's time must never go
+    /// back (see the module's documentation); either way they are free to take.
+    pub fn sweep(&self, now: Now) {
+        let moment = Moment::at(now);
+        for seen in self.buckets.iter().flat_map(Bucket::read) {
+            if let Some(word) = seen.word.redated(SWEEP_AGE, &moment) {
+                // If it fails, somebody has just used the slot: nothing to do.
+                seen.replace(word);
+            }
+        }
+    }
+
+    /// Lets `decide` judge how far ahead the key's time lies (in nanoseconds;
+    /// `None` when it has passed) and, if it agrees, stores the time that it
+    /// returns. `decide` runs again when another thread was faster.
+    ///
+    /// Lock-free: a round is lost only to another thread's success.
+    pub(crate) fn decide<T, E>(
+        &self,
+        key: Key,
+        now: Now,
+        terms: &Terms,
+        decide: impl Fn(Option<u64>) -> Result<(T, u64), E>,
+    ) -> Result<T, E> {
+        let (bucket, print, moment) = (self.bucket(key), Print::of(key), Moment::at(now));
+        loop {
+            let (seen, ahead, evicts) = match bucket.find(print, &moment) {
+                Found::Own(seen) => {
+                    let ahead = seen.word.ahead(terms.grain, &moment);
+                    (seen, ahead, false)
+                }
+                Found::Victim(seen) => {
+                    let live = seen.word.is_live(&moment);
+                    (seen, None, live)
+                }
+            };
+            if let Some(end) = ahead.and_then(|ahead| self.clamp(ahead, now, terms)) {
+                seen.replace(Word::new(print, terms.grain, end, &moment));
+                continue;
+            }
+            let (outcome, ahead) = decide(ahead)?;
+            self.note(now);
+            if seen.replace(Word::new(print, terms.grain, ahead, &moment)) {
+                if evicts {
+                    self.evictions.0.fetch_add(1, Ordering::Relaxed);
+                }
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// How far ahead the key's time lies, in nanoseconds, and at most the
+    /// window; 0 when it has passed. Writes nothing.
+    pub(crate) fn ahead(&self, key: Key, now: Now, terms: &Terms) -> u64 {
+        let moment = Moment::at(now);
+        match self.bucket(key).find(Print::of(key), &moment) {
+            Found::Own(seen) => {
+                let ahead = seen.word.ahead(terms.grain, &moment).unwrap_or(0);
+                ahead.min(terms.window)
+            }
+            Found::Victim(_) => 0,
+        }
+    }
+
+    fn bucket(&self, key: Key) -> &Bucket {
+        // The top bits, scaled to the number of buckets: always below it.
+        let scaled = u128::from(key.bits()) * self.buckets.len() as u128;
+        let index = (scaled >> 64) as usize;
+        self.buckets.get(index).unwrap_or(&self.spare)
+    }
+
+    /// How far ahead a time should be that lies further ahead than the quota
+    /// and this thread's lag can explain.
+    fn clamp(&self, ahead: u64, now: Now, terms: &Terms) -> Option<u64> {
+        let beyond = |end: u64| ahead > end.saturating_add(terms.slack);
+        if !beyond(terms.window) {
+            return None;
+        }
+        let latest = self.latest.0.load(Ordering::Relaxed);
+        let lag = latest.saturating_sub(now.as_nanos());
+        let end = terms.window.saturating_add(lag);
+        beyond(end).then_some(end)
+    }
+
+    /// Keeps `latest` within a [`STEP`] of `now`, before an entry is written.
+    fn note(&self, now: Now) {
+        let latest = self.latest.0.load(Ordering::Relaxed);
+        if now.as_nanos() > latest.saturating_add(STEP) {
+            self.latest.0.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("capacity", &self.capacity())
+            .field("evictions", &self.evictions())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! How the limiter behaves, seen from outside.
+
+/// The words the tests share: keys, quotas, an exact GCRA.
+mod model;
+
+/// Times that stand still, go back, or are enormous; entries that grow old.
+mod clock;
+/// More clients than the table holds.
+mod crowded;
+/// Random schedules decide as the model does, across the ring's wrap.
+mod exact;
+/// Domains and hashes.
+mod key;
+/// What is in use at once.
+mod occupancy;
+/// Quotas: bounds, rounding, the extremes of rate and burst.
+mod quota;
+/// A quota is replaced while its counters live.
+mod quota_change;
+/// Real threads.
+mod threads;

@@ -1,0 +1,43 @@
+//! The counters: what clients and tenants have used. They outlive every policy.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use tidegate_limit::{KeyHasher, Occupancy, Table, TableError};
+
+/// Every counter that a verdict or the door takes from.
+#[derive(Debug)]
+pub struct Limits {
+    /// Token buckets of clients and tenants.
+    pub table: Arc<Table>,
+    /// Makes the keys of all of them.
+    pub hasher: KeyHasher,
+    /// Open connections by client.
+    pub connections: Arc<Occupancy>,
+    /// Requests in flight by tenant.
+    pub in_flight: Arc<Occupancy>,
+}
+
+/// Counters a row, a connection: collisions then need an attacker who holds most connections.
+const COUNTERS_A_CONNECTION: usize = 16;
+const MIN_COUNTERS: usize = 1 << 14;
+const MAX_COUNTERS: usize = 1 << 22;
+
+impl Limits {
+    /// Counters for this many tracked clients and open connections, all of it allocated now.
+    ///
+    /// # Errors
+    /// When the memory cannot be had.
+    pub fn new(max_tracked: usize, connections: NonZeroU32) -> Result<Self, TableError> {
+        let rows = usize::try_from(connections.get())
+            .unwrap_or(MAX_COUNTERS)
+            .saturating_mul(COUNTERS_A_CONNECTION)
+            .clamp(MIN_COUNTERS, MAX_COUNTERS);
+        Ok(Limits {
+            table: Arc::new(Table::new(max_tracked)?),
+            hasher: KeyHasher::new(),
+            connections: Arc::new(Occupancy::new(rows)?),
+            in_flight: Arc::new(Occupancy::new(rows)?),
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! Refusals and failures as HTTP: the one place where a reason becomes a status, fields and a body.
+//!
+//! A refusal has to be cheap, for it is what a flood gets: it is written into the connection's own
+//! buffer, without an allocation.
+
+mod text;
+
+use std::io::Write;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use pingora_core::protocols::http::date::get_cached_date;
+use pingora_http::ResponseHeader;
+use tidegate_limit::Quota;
+
+use crate::head::Head;
+use crate::reason::Reason;
+use crate::verdict::Refusal;
+
+/// What is told to the client, before it is known over which protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'policy> {
+    reason: Reason,
+    wait: Option<Wait>,
+    limit: Option<(&'static str, &'policy Quota)>,
+    html: bool,
+}
+
+/// When to come back, in whole seconds.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    /// Not before this.
+    least: u64,
+    /// A moment after it that differs from client to client, so that they do not all come back at
+    /// once.
+    told: u64,
+}
+
+impl Wait {
+    fn new(wait: Duration) -> Self {
+        let least = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let spread = (least / 2 + 1).min(30);
+        Wait {
+            least,
+            told: least.max(1) + fastrand::u64(0..=spread),
+        }
+    }
+}
+
+/// How the response leaves the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// It stays open, as HTTP/1.1 does unless told.
+    KeepAlive,
+    /// It stays open, which an HTTP/1.0 client has to be told.
+    KeepAliveHttp10,
+    /// It closes.
+    Close,
+}
+
+impl<'policy> Reply<'policy> {
+    /// The reply to a refusal. `ratelimit_fields`: whether the client is told its quota.
+    pub fn to_refusal(refusal: &Refusal<'policy>, ratelimit_fields: bool, html: bool) -> Self {
+        Reply {
+            reason: refusal.reason,
+            wait: refusal.wait.map(Wait::new),
+            limit: refusal.limit.filter(|_| ratelimit_fields),
+            html,
+        }
+    }
+
+    /// The reply to a failure, or to a head that was not understood.
+    pub fn to_failure(reason: Reason) -> Self {
+        let again = matches!(status(reason), StatusCode::SERVICE_UNAVAILABLE);
+        Reply {
+            reason,
+            wait: again.then(|| Wait::new(Duration::from_secs(2))),
+            limit: None,
+            html: false,
+        }
+    }
+
+    /// The status it is sent with.
+    pub fn status(&self) -> StatusCode {
+        status(self.reason)
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self.html {
+            true => "text/html; charset=utf-8",
+            false => "application/problem+json",
+        }
+    }
+
+    /// Writes the whole response as HTTP/1.1. `body`: whether the body goes with it (not for HEAD).
+    pub fn write_http1(&self, persistence: Persistence, body: bool, out: &mut BytesMut) {
+        let mut space = [0; text::MAX_BODY];
+        let text = text::body(self.reason, self.status(), self.told(), self.html, &mut space);
+        out.reserve(text.len() + 640);
+        let mut writer = out.writer();
+        // Writing into memory does not fail.
+        let _ = self.write_fields(text.len(), persistence, &mut writer);
+        if body {
+            out.extend_from_slice(text);
+        }
+    }
+
+    fn write_fields(
+        &self,
+        length: usize,
+        persistence: Persistence,
+        out: &mut impl Write,
+    ) -> std::io::Result<()> {
+        let status = self.status();
+        out.write_all(b"HTTP/1.1 ")?;
+        out.write_all(status.as_str().as_bytes())?;
+        out.write_all(b" ")?;
+        out.write_all(status.canonical_reason().unwrap_or_default().as_bytes())?;
+        out.write_all(b"\r\nDate: ")?;
+        out.write_all(get_cached_date().as_bytes())?;
+        out.write_all(b"\r\nContent-Type: ")?;
+        out.write_all(self.content_type().as_bytes())?;
+        write!(out, "\r\nContent-Length: {length}")?;
+        out.write_all(b"\r\nCache-Control: no-store")?;
+        if let Some(wait) = self.wait {
+            write!(out, "\r\nRetry-After: {}", wait.told)?;
+        }
+        if let Some(limit) = self.limit {
+            self.write_ratelimit(limit, out)?;
+        }
+        out.write_all(match persistence {
+            Persistence::KeepAlive => b"\r\n\r\n".as_slice(),
+            Persistence::KeepAliveHttp10 => b"\r\nConnection: keep-alive\r\n\r\n",
+            Persistence::Close => b"\r\nConnection: close\r\n\r\n",
+        })
+    }
+
+    /// `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-11: the quota and
+    /// its window, nothing left of it, and the seconds until there is.
+    fn write_ratelimit(
+        &self,
+        (name, quota): (&'static str, &Quota),
+        out: &mut impl Write,
+    ) -> std::io::Result<()> {
+        let window = quota.window().as_secs().max(1);
+        let burst = quota.burst();
+        write!(out, "\r\nRateLimit-Policy: \"{name}\";q={burst};w={window}")?;
+        let least = self.wait.map_or(0, |wait| wait.least);
+        write!(out, "\r\nRateLimit: \"{name}\";r=0;t={least}")
+    }
+
+    fn told(&self) -> Option<u64> {
+        self.wait.map(|wait| wait.told)
+    }
+
+    /// The response as Pingora sends it, for a request that was already handed to it.
+    ///
+    /// # Errors
+    /// When Pingora cannot build the header, which no input leads to.
+    pub fn to_pingora(self) -> pingora_error::Result<(ResponseHeader, Bytes)> {
+        let mut space = [0; text::MAX_BODY];
+        let text = text::body(self.reason, self.status(), self.told(), self.html, &mut space);
+        let mut header = ResponseHeader::build(self.status(), Some(6))?;
+        header.insert_header(CONTENT_TYPE, self.content_type())?;
+        header.insert_header(CONTENT_LENGTH, text.len())?;
+        header.insert_header(CACHE_CONTROL, "no-store")?;
+        if let Some(told) = self.told() {
+            header.insert_header(RETRY_AFTER, told)?;
+        }
+        Ok((header, Bytes::copy_from_slice(text)))
+    }
+}
+
+/// Whether the client is a browser that shows pages to a person.
+pub fn wants_html(head: &Head) -> bool {
+    head.values("accept")
+        .any(|value| value.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html")))
+}
+
+/// The status that tells a client of this reason.
+pub fn status(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::ClientRate | Reason::TenantRate | Reason::TenantInFlight => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        Reason::UnknownClient | Reason::UpstreamUnresolved | Reason::Drained => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Reason::NoRoute => StatusCode::NOT_FOUND,
+        Reason::Malformed | Reason::BodyMalformed => StatusCode::BAD_REQUEST,
+        Reason::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Reason::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Reason::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        Reason::Method => StatusCode::NOT_IMPLEMENTED,
+        Reason::HeadTimeout | Reason::ClientSlow | Reason::ClientGone => {
+            StatusCode::REQUEST_TIMEOUT
+        }
+        Reason::MaxForwards => StatusCode::OK,
+        Reason::UpstreamConnect | Reason::UpstreamBroken => StatusCode::BAD_GATEWAY,
+        Reason::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! Builds everything from a checked configuration and wires it; the only reader of all of it.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{Fds, ListenFds};
+use pingora_core::services::Service as _;
+use pingora_core::services::listening::Service;
+use tidegate_config::Config;
+use tidegate_limit::Gauge;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
+
+use crate::account::{AccessLog, Account, LogWriter, Metrics};
+use crate::admin::{self, Addresses, Admin, Rates};
+use crate::clock;
+use crate::door::Filter;
+use crate::forward::Upstream;
+use crate::gate::Gate;
+use crate::gateway::{ConnectionApp, Forwarder};
+use crate::known::Book;
+use crate::limits::Limits;
+use crate::mode::Switch;
+use crate::policy::{Policy, Upstreams};
+use crate::reload::Reloader;
+use crate::state::{self, StateFile};
+
+/// Bytes of Pingora's own buffers for a connection: heads are read past them, and a smaller one is
+/// less to clear for each connection (measured as a tenth of a new connection's cost).
+const READ_BUFFER: usize = 4096;
+const WRITE_BUFFER: usize = 1460;
+/// How long names may take at start before the gate serves without them.
+const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
+/// How long threads may take to end once all connections have.
+const RUNTIME_END: Duration = Duration::from_secs(2);
+
+/// Serves until a signal says otherwise.
+///
+/// # Errors
+/// When something it needs to start is not to be had: a port, a socket, memory, a file.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let sockets = Sockets::bind(&config)?;
+    state::create_directory(&config.state.directory)
+        .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
+    let (log, log_guard) = LogWriter::open(&config.log).context("log.file")?;
+    let traffic = traffic_runtime(&config)?;
+    let (gate, reloader) = build(config, log, traffic.handle())?;
+    let admin = Admin {
+        gate: gate.clone(),
+        reloader,
+        addresses: sockets.addresses.clone(),
+        rates: Rates::default(),
+        started: Instant::now(),
+    };
+    let admin = admin::start(admin, sockets.admin, sockets.metrics)?;
+    let (shutdown, draining) = watch::channel(false);
+    let accepting = traffic.spawn(Proxy::new(&gate, sockets.traffic).serve(draining));
+    announce(&gate, &sockets.addresses);
+    // An error means that the admin side is gone, and with it the way to end in order.
+    let _ = admin.ends.recv();
+    gate.draining.store(true, Relaxed);
+    // The receiver is in the accept loop; without it there is nobody to tell.
+    let _ = shutdown.send(true);
+    drain(&gate, &traffic, accepting, &admin);
+    traffic.shutdown_timeout(RUNTIME_END);
+    admin.stop();
+    drop(log_guard);
+    Ok(())
+}
+
+fn announce(gate: &Gate, addresses: &Addresses) {
+    for address in &addresses.listeners {
+        tracing::info!("listening on http://{address}");
+    }
+    if let Some(metrics) = addresses.metrics {
+        tracing::info!("metrics on http://{metrics}/metrics");
+    }
+    tracing::info!("mode {}, {} known prefixes", gate.mode.mode(), gate.known.load().len());
+}
+
+fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.threads {
+        builder.worker_threads(threads.get());
+    }
+    builder
+        .enable_all()
+        .thread_name("traffic")
+        .build()
+        .context("the traffic threads cannot be started")
+}
+
+/// Everything that the stages share, and what replaces it on a reload.
+fn build(
+    config: Config,
+    log: LogWriter,
+    traffic: &Handle,
+) -> anyhow::Result<(Arc<Gate>, Reloader)> {
+    let directory = &config.state.directory;
+    let limits = Limits::new(config.client.max_tracked, config.connections.total)
+        .context("client.max_tracked")?;
+    let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
+    let book = Book::open(StateFile::new(directory, "known.json"));
+    book.replace_files(Book::read_files(&config.known.files)?);
+    let gate = Arc::new(Gate {
+        policy: ArcSwap::from_pointee(Policy::new(&config, &upstreams, &limits)?),
+        known: ArcSwap::from_pointee(book.set()),
+        mode: Switch::open(
+            StateFile::new(directory, "mode.json"),
+            config.mode,
+            clock::unix_seconds(),
+        ),
+        limits,
+        connections: Arc::new(Gauge::new()),
+        account: Account {
+            metrics: Metrics::new().context("the metrics")?,
+            log: AccessLog::new(log, config.log.sample.clone()),
+        },
+        draining: AtomicBool::new(false),
+    });
+    let reloader = Reloader::new(gate.clone(), config, upstreams, book, traffic.clone());
+    Ok((gate, reloader))
+}
+
+/// The upstreams that the configuration names: those of `running` that it leaves as they are, and
+/// new ones, whose names are looked up before anything is sent to them.
+pub fn resolved_upstreams(config: &Config, running: &Upstreams, traffic: &Handle) -> Upstreams {
+    let mut upstreams = BTreeMap::new();
+    let mut fresh = Vec::new();
+    for (name, wanted) in &config.upstreams {
+        let kept = running
+            .get(name)
+            .filter(|upstream| upstream.is_built_from(wanted));
+        let upstream = kept.cloned().unwrap_or_else(|| {
+            let upstream = Upstream::new(wanted);
+            fresh.push(upstream.clone());
+            upstream
+        });
+        upstreams.insert(name.clone(), upstream);
+    }
+    let deadline = Instant::now() + FIRST_RESOLUTION;
+    let resolving: Vec<_> = fresh
+        .iter()
+        .map(|upstream| {
+            let upstream = upstream.clone();
+            traffic.spawn(async move { upstream.resolve().await })
+        })
+        .collect();
+    while resolving.iter().any(|task| !task.is_finished()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    for upstream in &fresh {
+        upstream.keep_resolved(traffic);
+    }
+    upstreams
+}
+
+/// Every socket that the gate listens on, bound before anything else is started, so that a busy
+/// port is an error and not a gate that half runs.
+struct Sockets {
+    traffic: Vec<(SocketAddr, TcpListener)>,
+    metrics: Option<TcpListener>,
+    admin: admin::Socket,
+    addresses: Addresses,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> anyhow::Result<Sockets> {
+        let admin = admin::Socket::bind(&config.admin.socket)?;
+        let metrics = config.metrics.address;
+        let metrics = metrics
+            .map(|address| listen(address, "metrics.address"))
+            .transpose()?;
+        let mut traffic = Vec::new();
+        for listener in &config.listeners {
+            let socket = listen(listener.address, "listener.address")?;
+            traffic.push((socket.local_addr()?, socket));
+        }
+        let addresses = Addresses {
+            listeners: traffic.iter().map(|(address, _)| *address).collect(),
+            metrics: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
+        };
+        Ok(Sockets {
+            traffic,
+            metrics,
+            admin,
+            addresses,
+        })
+    }
+}
+
+fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    // std sets SO_REUSEADDR, so that a restart does not wait for old connections' last packets.
+    let bind = || -> std::io::Result<TcpListener> {
+        let socket = TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    bind().map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                ": another program listens there; stop it, or choose another port"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                ": ports below 1024 need CAP_NET_BIND_SERVICE, or choose a higher one"
+            }
+            std::io::ErrorKind::AddrNotAvailable => ": no interface of this machine has this address",
+            _ => "",
+        };
+        anyhow::anyhow!("{key} {address}: {error}{hint}")
+    })
+}
+
+/// Pingora's listening service with the gate's connection app.
+struct Proxy {
+    service: Service<ConnectionApp>,
+    sockets: ListenFds,
+}
+
+impl Proxy {
+    fn new(gate: &Arc<Gate>, sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
+        let conf = Arc::new(ServerConf::default());
+        let app = ConnectionApp {
+            gate: gate.clone(),
+            proxy: Arc::new(pingora_proxy::http_proxy(&conf, Forwarder)),
+        };
+        let mut service = Service::new("traffic".to_owned(), app);
+        let mut fds = Fds::new();
+        for (address, socket) in sockets {
+            let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+            let name = address.to_string();
+            service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
+            // Pingora's listener owns it from here on, and closes it when it stops accepting.
+            fds.add(name, socket.into_raw_fd());
+        }
+        service.set_connection_filter(Arc::new(Filter(gate.clone())));
+        Proxy {
+            service,
+            sockets: Arc::new(parking_lot::Mutex::new(fds)),
+        }
+    }
+
+    async fn serve(mut self, shutdown: watch::Receiver<bool>) {
+        self.service
+            .start_service(Some(self.sockets), shutdown, 1)
+            .await;
+    }
+}
+
+/// Waits until every connection has ended, but no longer than the drain deadline, nor after a
+/// second signal.
+fn drain(
+    gate: &Gate,
+    traffic: &Runtime,
+    accepting: tokio::task::JoinHandle<()>,
+    admin: &admin::Running,
+) {
+    let limit = gate.policy.load().deadlines.drain;
+    let deadline = Instant::now() + limit;
+    tracing::info!(
+        "draining {} open connections for at most {limit:?}; signal again to stop at once",
+        gate.connections.get()
+    );
+    traffic.block_on(async {
+        // The accept loops end at once; their listeners are closed with them.
+        let _ = tokio::time::timeout(limit, accepting).await;
+        while gate.connections.get() > 0
+            && Instant::now() < deadline
+            && admin.ends.try_recv().is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    match gate.connections.get() {
+        0 => tracing::info!("drained; goodbye"),
+        open => tracing::warn!("{open} connections are still open and are closed now"),
+    }
+}
