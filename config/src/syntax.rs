@@ -37,13 +37,9 @@ fn lacks_quotes(message: &str) -> bool {
     [
         "string values must be quoted",
         "invalid float",
-        "invalid integer",
-        "invalid decimal",
         "invalid date",
         "invalid time",
-        "invalid leap",
-        "leading zero",
-        "redundant",
+        "invalid boolean",
     ]
     .iter()
     .any(|start| message.starts_with(start))

@@ -1,0 +1,16 @@
+//! Integration tests: the real binary, over real sockets, as an operator and a client would use it.
+//!
+//! One binary, so that it is linked once; a module a behaviour. Ports are chosen by the system, files
+//! live in a temporary folder, and what can be awaited is awaited: see [`harness`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod harness;
+
+/// Forwarding to an app: bodies, fields, routes, retries.
+mod forwarding;
