@@ -43,12 +43,14 @@ impl ClientRules {
     pub fn key(&self, hasher: &KeyHasher, client: IpAddr) -> Key {
         match client {
             IpAddr::V4(address) => {
-                let kept = mask(32, self.ipv4_prefix) as u32;
+                let zeros = 32_u32.saturating_sub(self.ipv4_prefix.into());
+                let kept = u32::MAX.checked_shl(zeros).unwrap_or(0);
                 let prefix = Ipv4Addr::from_bits(address.to_bits() & kept);
                 hasher.key(Domain::Client, &prefix.octets())
             }
             IpAddr::V6(address) => {
-                let kept = mask(128, self.ipv6_prefix);
+                let zeros = 128_u32.saturating_sub(self.ipv6_prefix.into());
+                let kept = u128::MAX.checked_shl(zeros).unwrap_or(0);
                 let prefix = Ipv6Addr::from_bits(address.to_bits() & kept);
                 hasher.key(Domain::Client, &prefix.octets())
             }
@@ -70,11 +72,6 @@ impl ClientRules {
             AddressFrom::XForwardedFor => peer,
         }
     }
-}
-
-fn mask(width: u32, prefix: u8) -> u128 {
-    let zeros = width.saturating_sub(u32::from(prefix));
-    u128::MAX.checked_shl(zeros).unwrap_or(0)
 }
 
 /// Walks `X-Forwarded-For` from the right, which is the end that our own proxies wrote, to the first

@@ -26,6 +26,7 @@ pub mod account;
 pub mod admin;
 pub mod cli;
 pub mod clock;
+pub mod descriptors;
 pub mod door;
 pub mod forward;
 pub mod gate;

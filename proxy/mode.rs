@@ -98,7 +98,11 @@ impl Switch {
             (None, false) => record.mode,
         };
         // A mode without an end has nothing to return to.
-        let before = if change.until.is_some() { before } else { change.mode };
+        let before = if change.until.is_some() {
+            before
+        } else {
+            change.mode
+        };
         *record = Record {
             mode: change.mode,
             since: now,

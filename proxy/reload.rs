@@ -110,7 +110,7 @@ impl Reloader {
         changes.extend(self.replace_known(files));
         self.gate.policy.store(Arc::new(policy));
         let config = &running_now.config;
-        self.gate.account.log.set_sample(config.log.sample.clone());
+        self.gate.account.log.set_sample(config.log.sample);
         let warnings = config.warnings.clone();
         self.running.store(Arc::new(running_now));
         Ok(Reloaded { changes, warnings })

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::admin::{self, Addresses, Admin, Rates};
 use crate::clock;
+use crate::descriptors;
 use crate::door::Filter;
 use crate::forward::Upstream;
 use crate::gate::Gate;
@@ -51,6 +52,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    descriptors::raise(config.connections.total);
     let sockets = Sockets::bind(&config)?;
     state::create_directory(&config.state.directory)
         .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
@@ -87,7 +89,11 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     if let Some(metrics) = addresses.metrics {
         tracing::info!("metrics on http://{metrics}/metrics");
     }
-    tracing::info!("mode {}, {} known prefixes", gate.mode.mode(), gate.known.load().len());
+    tracing::info!(
+        "mode {}, {} known prefixes",
+        gate.mode.mode(),
+        gate.known.load().len()
+    );
 }
 
 fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
@@ -126,7 +132,7 @@ fn build(
         connections: Arc::new(Gauge::new()),
         account: Account {
             metrics: Metrics::new().context("the metrics")?,
-            log: AccessLog::new(log, config.log.sample.clone()),
+            log: AccessLog::new(log, config.log.sample),
         },
         draining: AtomicBool::new(false),
     });
@@ -216,7 +222,9 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
             std::io::ErrorKind::PermissionDenied => {
                 ": ports below 1024 need CAP_NET_BIND_SERVICE, or choose a higher one"
             }
-            std::io::ErrorKind::AddrNotAvailable => ": no interface of this machine has this address",
+            std::io::ErrorKind::AddrNotAvailable => {
+                ": no interface of this machine has this address"
+            }
             _ => "",
         };
         anyhow::anyhow!("{key} {address}: {error}{hint}")

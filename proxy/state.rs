@@ -65,7 +65,11 @@ impl StateFile {
                 tracing::warn!(
                     "{}: damaged, and not used: {error}{}",
                     self.path.display(),
-                    if moved { "; moved aside as .damaged" } else { "" }
+                    if moved {
+                        "; moved aside as .damaged"
+                    } else {
+                        ""
+                    }
                 );
                 None
             }
@@ -75,7 +79,9 @@ impl StateFile {
     fn read(&self) -> io::Result<Vec<u8>> {
         let length = fs::metadata(&self.path)?.len();
         if length > MAX_FILE {
-            return Err(io::Error::other(format!("it is larger than {MAX_FILE} bytes")));
+            return Err(io::Error::other(format!(
+                "it is larger than {MAX_FILE} bytes"
+            )));
         }
         fs::read(&self.path)
     }

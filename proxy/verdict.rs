@@ -87,7 +87,9 @@ pub fn decide<'request>(
             Some(UNKNOWN_CLIENT_WAIT),
         ));
     }
-    let cost = request.route.map_or(std::num::NonZeroU32::MIN, |route| route.cost);
+    let cost = request
+        .route
+        .map_or(std::num::NonZeroU32::MIN, |route| route.cost);
     let client = &policy.client_limit;
     if let Err(refusal) = take(client, identity.client_key, cost, now, Reason::ClientRate) {
         return Verdict::Refuse(refusal);
@@ -136,9 +138,12 @@ fn tenant_permits<'request>(
     let tier = tenant.tier;
     let place = match tier.in_flight {
         None => None,
-        Some(max) => Some(limits.in_flight.try_acquire(tenant.key, max).ok_or(
-            Refusal::new(Reason::TenantInFlight, Some(IN_FLIGHT_WAIT)),
-        )?),
+        Some(max) => Some(
+            limits
+                .in_flight
+                .try_acquire(tenant.key, max)
+                .ok_or(Refusal::new(Reason::TenantInFlight, Some(IN_FLIGHT_WAIT)))?,
+        ),
     };
     if let Some(limit) = &tier.limit {
         take(limit, tenant.key, cost, now, Reason::TenantRate)?;

@@ -110,5 +110,6 @@ impl<'request> Line<'request> {
 }
 
 fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or(text)
+    text.get(..text.floor_char_boundary(MAX_TEXT))
+        .unwrap_or(text)
 }

@@ -49,28 +49,70 @@ impl Metrics {
     /// When two metrics have one name, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let requests = counters(&registry, "requests_total", "Requests by how they ended and why.", &["outcome", "reason"])?;
+        let requests = counters(
+            &registry,
+            "requests_total",
+            "Requests by how they ended and why.",
+            &["outcome", "reason"],
+        )?;
         let durations = HistogramOpts::new(
             "tidegate_request_duration_seconds",
             "From the complete head of a request to the end of its response.",
         );
-        let durations = register(&registry, HistogramVec::new(durations.buckets(DURATIONS.to_vec()), &["outcome"])?)?;
-        let connections = counters(&registry, "connections_total", "Connections let in, and closed at the door and why.", &["outcome", "reason"])?;
-        let would = counters(&registry, "would_refuse_total", "Requests, and connections, that another mode would have refused.", &["mode", "reason"])?;
-        let reloads = counters(&registry, "config_reload_total", "Reloads of the configuration by how they ended.", &["outcome"])?;
+        let durations = register(
+            &registry,
+            HistogramVec::new(durations.buckets(DURATIONS.to_vec()), &["outcome"])?,
+        )?;
+        let connections = counters(
+            &registry,
+            "connections_total",
+            "Connections let in, and closed at the door and why.",
+            &["outcome", "reason"],
+        )?;
+        let would = counters(
+            &registry,
+            "would_refuse_total",
+            "Requests, and connections, that another mode would have refused.",
+            &["mode", "reason"],
+        )?;
+        let reloads = counters(
+            &registry,
+            "config_reload_total",
+            "Reloads of the configuration by how they ended.",
+            &["outcome"],
+        )?;
         let would_refuse = |mode: &Mode| {
-            let of = |reason: &Reason| would.with_label_values(&[mode.to_string().as_str(), reason.label()]);
-            Reason::ALL.iter().filter(|reason| reason.is_refusal()).map(of).collect()
+            let of = |reason: &Reason| {
+                would.with_label_values(&[mode.to_string().as_str(), reason.label()])
+            };
+            Reason::ALL
+                .iter()
+                .filter(|reason| reason.is_refusal())
+                .map(of)
+                .collect()
         };
         let labels = |reason: &Reason| Outcome::of(*reason).labels();
         let metrics = Metrics {
             forwarded: requests.with_label_values(&["forwarded", "none"]),
-            not_served: Reason::ALL.iter().map(labels).map(|(outcome, reason)| requests.with_label_values(&[outcome, reason])).collect(),
-            durations: ["forwarded", "refused", "failed"].map(|outcome| durations.with_label_values(&[outcome])),
+            not_served: Reason::ALL
+                .iter()
+                .map(labels)
+                .map(|(outcome, reason)| requests.with_label_values(&[outcome, reason]))
+                .collect(),
+            durations: ["forwarded", "refused", "failed"]
+                .map(|outcome| durations.with_label_values(&[outcome])),
             accepted: connections.with_label_values(&["accepted", "none"]),
-            door_refused: DoorReason::ALL.iter().map(|reason| connections.with_label_values(&["refused", reason.label()])).collect(),
+            door_refused: DoorReason::ALL
+                .iter()
+                .map(|reason| connections.with_label_values(&["refused", reason.label()]))
+                .collect(),
             would_refuse: REFUSING.iter().map(would_refuse).collect(),
-            would_close: DoorReason::ALL.iter().map(|reason| would.with_label_values(&["normal", &format!("connection_{}", reason.label())])).collect(),
+            would_close: DoorReason::ALL
+                .iter()
+                .map(|reason| {
+                    would.with_label_values(&["normal", &format!("connection_{}", reason.label())])
+                })
+                .collect(),
             reloads: ["succeeded", "failed"].map(|outcome| reloads.with_label_values(&[outcome])),
             registry,
         };
@@ -154,11 +196,22 @@ impl Metrics {
     }
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?)
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    register(
+        registry,
+        IntCounterVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?,
+    )
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> prometheus::Result<C> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
@@ -193,7 +246,13 @@ pub struct Scrape<'gate> {
 struct Families(Vec<prometheus::proto::MetricFamily>);
 
 impl Families {
-    fn gauge(&mut self, name: &str, help: &str, labels: &[&str], values: &[(&[&str], f64)]) -> prometheus::Result<()> {
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[(&[&str], f64)],
+    ) -> prometheus::Result<()> {
         let gauges = GaugeVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
         for (labels, value) in values {
             gauges.with_label_values(labels).set(*value);
@@ -202,7 +261,13 @@ impl Families {
         Ok(())
     }
 
-    fn counter(&mut self, name: &str, help: &str, labels: &[&str], values: &[(&[&str], u64)]) -> prometheus::Result<()> {
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[(&[&str], u64)],
+    ) -> prometheus::Result<()> {
         let counters = IntCounterVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
         for (labels, value) in values {
             counters.with_label_values(labels).inc_by(*value);
@@ -222,60 +287,161 @@ impl Scrape<'_> {
     }
 
     fn gate(&self, out: &mut Families) -> prometheus::Result<()> {
-        out.gauge("connections_open", "Connections open now.", &[], &[(&[], f64::from(self.connections_open))])?;
-        out.gauge("connections_limit", "Connections that may be open.", &[], &[(&[], f64::from(self.connections_limit))])?;
+        out.gauge(
+            "connections_open",
+            "Connections open now.",
+            &[],
+            &[(&[], f64::from(self.connections_open))],
+        )?;
+        out.gauge(
+            "connections_limit",
+            "Connections that may be open.",
+            &[],
+            &[(&[], f64::from(self.connections_limit))],
+        )?;
         let active = |mode: Mode| f64::from(u8::from(self.mode.mode == mode));
-        out.gauge("mode", "1 for the mode in force.", &["mode"], &[
-            (&["observe"], active(Mode::Observe)),
-            (&["normal"], active(Mode::Normal)),
-            (&["known-only"], active(Mode::KnownOnly)),
-        ])?;
-        out.gauge("mode_end_timestamp_seconds", "When the mode ends by itself; 0 when it does not.", &[], &[(&[], self.mode.until.unwrap_or(0) as f64)])?;
-        out.gauge("clients_tracked", "Buckets of clients and tenants that are in use.", &[], &[(&[], self.clients_tracked as f64)])?;
-        out.gauge("clients_tracked_max", "Buckets that there are.", &[], &[(&[], self.clients_tracked_max as f64)])?;
-        out.counter("client_evictions_total", "Buckets in use that were taken for another client.", &[], &[(&[], self.evictions)])?;
-        out.gauge("known_prefixes", "Prefixes of known customers.", &["source"], &[
-            (&["file"], self.known.0 as f64),
-            (&["operator"], self.known.1 as f64),
-        ])?;
-        out.gauge("config_last_reload_successful", "Whether the last reload was taken over.", &[], &[(&[], f64::from(u8::from(self.last_reload_successful)))])?;
-        out.gauge("build_info", "1, with the version as a label.", &["version"], &[(&[env!("CARGO_PKG_VERSION")], 1.0)])
+        out.gauge(
+            "mode",
+            "1 for the mode in force.",
+            &["mode"],
+            &[
+                (&["observe"], active(Mode::Observe)),
+                (&["normal"], active(Mode::Normal)),
+                (&["known-only"], active(Mode::KnownOnly)),
+            ],
+        )?;
+        out.gauge(
+            "mode_end_timestamp_seconds",
+            "When the mode ends by itself; 0 when it does not.",
+            &[],
+            &[(&[], self.mode.until.unwrap_or(0) as f64)],
+        )?;
+        out.gauge(
+            "clients_tracked",
+            "Buckets of clients and tenants that are in use.",
+            &[],
+            &[(&[], self.clients_tracked as f64)],
+        )?;
+        out.gauge(
+            "clients_tracked_max",
+            "Buckets that there are.",
+            &[],
+            &[(&[], self.clients_tracked_max as f64)],
+        )?;
+        out.counter(
+            "client_evictions_total",
+            "Buckets in use that were taken for another client.",
+            &[],
+            &[(&[], self.evictions)],
+        )?;
+        out.gauge(
+            "known_prefixes",
+            "Prefixes of known customers.",
+            &["source"],
+            &[
+                (&["file"], self.known.0 as f64),
+                (&["operator"], self.known.1 as f64),
+            ],
+        )?;
+        out.gauge(
+            "config_last_reload_successful",
+            "Whether the last reload was taken over.",
+            &[],
+            &[(&[], f64::from(u8::from(self.last_reload_successful)))],
+        )?;
+        out.gauge(
+            "build_info",
+            "1, with the version as a label.",
+            &["version"],
+            &[(&[env!("CARGO_PKG_VERSION")], 1.0)],
+        )
     }
 
     fn log(&self, out: &mut Families) -> prometheus::Result<()> {
         let counters = &self.log.counters;
         let written = counters.written.load(Relaxed);
         let lost = self.log.lost();
-        out.counter("log_lines_total", "Lines of the access log by what became of them.", &["outcome"], &[
-            (&["written"], written.saturating_sub(lost)),
-            (&["sampled_out"], counters.sampled_out.load(Relaxed)),
-            (&["over_budget"], counters.over_budget.load(Relaxed)),
-            (&["lost"], lost),
-        ])?;
-        out.counter("log_bytes_total", "Bytes of the access log by what became of them.", &["outcome"], &[
-            (&["written"], counters.written_bytes.load(Relaxed)),
-            (&["over_budget"], counters.over_budget_bytes.load(Relaxed)),
-        ])
+        out.counter(
+            "log_lines_total",
+            "Lines of the access log by what became of them.",
+            &["outcome"],
+            &[
+                (&["written"], written.saturating_sub(lost)),
+                (&["sampled_out"], counters.sampled_out.load(Relaxed)),
+                (&["over_budget"], counters.over_budget.load(Relaxed)),
+                (&["lost"], lost),
+            ],
+        )?;
+        out.counter(
+            "log_bytes_total",
+            "Bytes of the access log by what became of them.",
+            &["outcome"],
+            &[
+                (&["written"], counters.written_bytes.load(Relaxed)),
+                (&["over_budget"], counters.over_budget_bytes.load(Relaxed)),
+            ],
+        )
     }
 
     fn upstreams(&self, out: &mut Families) -> prometheus::Result<()> {
         let one = |value: &dyn Fn(&Health) -> f64| -> Vec<(Vec<&str>, f64)> {
-            self.upstreams.iter().map(|(name, health)| (vec![name.as_str()], value(health))).collect()
+            self.upstreams
+                .iter()
+                .map(|(name, health)| (vec![name.as_str()], value(health)))
+                .collect()
         };
         for (name, help, values) in [
-            ("upstream_resolved_timestamp_seconds", "When all of an upstream's names last had an answer.", one(&|health| health.resolved_at as f64)),
-            ("upstream_last_success_timestamp_seconds", "When an upstream last answered a request.", one(&|health| health.last_success as f64)),
+            (
+                "upstream_resolved_timestamp_seconds",
+                "When all of an upstream's names last had an answer.",
+                one(&|health| health.resolved_at as f64),
+            ),
+            (
+                "upstream_last_success_timestamp_seconds",
+                "When an upstream last answered a request.",
+                one(&|health| health.last_success as f64),
+            ),
         ] {
-            let values: Vec<(&[&str], f64)> = values.iter().map(|(labels, value)| (labels.as_slice(), *value)).collect();
+            let values: Vec<(&[&str], f64)> = values
+                .iter()
+                .map(|(labels, value)| (labels.as_slice(), *value))
+                .collect();
             out.gauge(name, help, &["upstream"], &values)?;
         }
-        let servers: Vec<([&str; 2], f64)> = self.upstreams.iter().map(|(name, health)| ([name.as_str(), "available"], health.servers as f64)).collect();
-        let servers: Vec<(&[&str], f64)> = servers.iter().map(|(labels, value)| (labels.as_slice(), *value)).collect();
-        out.gauge("upstream_servers", "Addresses of an upstream.", &["upstream", "state"], &servers)?;
-        let requests: Vec<([&str; 2], u64)> = self.upstreams.iter().flat_map(|(name, health)| {
-            [([name.as_str(), "succeeded"], health.succeeded), ([name.as_str(), "failed"], health.failed)]
-        }).collect();
-        let requests: Vec<(&[&str], u64)> = requests.iter().map(|(labels, value)| (labels.as_slice(), *value)).collect();
-        out.counter("upstream_requests_total", "Requests sent to an upstream by how they ended.", &["upstream", "outcome"], &requests)
+        let servers: Vec<([&str; 2], f64)> = self
+            .upstreams
+            .iter()
+            .map(|(name, health)| ([name.as_str(), "available"], health.servers as f64))
+            .collect();
+        let servers: Vec<(&[&str], f64)> = servers
+            .iter()
+            .map(|(labels, value)| (labels.as_slice(), *value))
+            .collect();
+        out.gauge(
+            "upstream_servers",
+            "Addresses of an upstream.",
+            &["upstream", "state"],
+            &servers,
+        )?;
+        let requests: Vec<([&str; 2], u64)> = self
+            .upstreams
+            .iter()
+            .flat_map(|(name, health)| {
+                [
+                    ([name.as_str(), "succeeded"], health.succeeded),
+                    ([name.as_str(), "failed"], health.failed),
+                ]
+            })
+            .collect();
+        let requests: Vec<(&[&str], u64)> = requests
+            .iter()
+            .map(|(labels, value)| (labels.as_slice(), *value))
+            .collect();
+        out.counter(
+            "upstream_requests_total",
+            "Requests sent to an upstream by how they ended.",
+            &["upstream", "outcome"],
+            &requests,
+        )
     }
 }

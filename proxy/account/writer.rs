@@ -96,12 +96,16 @@ impl LogWriter {
         let within = matches!(self.budget.check_n(bytes), Ok(Ok(())));
         if within {
             self.counters.written.fetch_add(1, Relaxed);
-            self.counters.written_bytes.fetch_add(u64::from(length), Relaxed);
+            self.counters
+                .written_bytes
+                .fetch_add(u64::from(length), Relaxed);
             // The queue takes it or counts it as lost; it has no other error.
             let _ = self.queue.write(line);
         } else {
             self.counters.over_budget.fetch_add(1, Relaxed);
-            self.counters.over_budget_bytes.fetch_add(u64::from(length), Relaxed);
+            self.counters
+                .over_budget_bytes
+                .fetch_add(u64::from(length), Relaxed);
         }
     }
 }

@@ -46,7 +46,10 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
     let routes = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/mode", get(mode).post(set_mode))
-        .route("/v1/known", get(list_known).post(add_known).delete(remove_known))
+        .route(
+            "/v1/known",
+            get(list_known).post(add_known).delete(remove_known),
+        )
         .route("/v1/reload", post(reload))
         .fallback(async || {
             Problem::new(
@@ -103,7 +106,12 @@ async fn status(State(admin): Shared) -> Json<Status> {
             from_files,
             from_operators,
         },
-        upstreams: admin.reloader.upstreams().into_iter().map(upstream).collect(),
+        upstreams: admin
+            .reloader
+            .upstreams()
+            .into_iter()
+            .map(upstream)
+            .collect(),
         log: wire::Log {
             written: counters.written.load(Relaxed),
             sampled_out: counters.sampled_out.load(Relaxed),

@@ -28,7 +28,9 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nothing listens at the socket.
-    #[error("no gate answers at {socket} ({problem}); start one with `tidegate run`, or name its socket with --admin")]
+    #[error(
+        "no gate answers at {socket} ({problem}); start one with `tidegate run`, or name its socket with --admin"
+    )]
     Absent {
         /// The socket.
         socket: PathBuf,
@@ -122,17 +124,18 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|problem| match problem.kind() {
-                io::ErrorKind::PermissionDenied => ClientError::Denied {
-                    socket: self.socket.clone(),
-                },
-                _ => ClientError::Absent {
-                    socket: self.socket.clone(),
-                    problem,
-                },
-            })?;
+        let stream =
+            UnixStream::connect(&self.socket)
+                .await
+                .map_err(|problem| match problem.kind() {
+                    io::ErrorKind::PermissionDenied => ClientError::Denied {
+                        socket: self.socket.clone(),
+                    },
+                    _ => ClientError::Absent {
+                        socket: self.socket.clone(),
+                        problem,
+                    },
+                })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.broken(error))?;

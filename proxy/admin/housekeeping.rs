@@ -62,7 +62,11 @@ pub(super) async fn keep(admin: Arc<Admin>) {
         let gate = &admin.gate;
         let now = clock::unix_seconds();
         if let Some(ended) = gate.mode.end_if_due(now) {
-            tracing::warn!("mode {} has ended; {} is in force again", ended.mode, ended.before);
+            tracing::warn!(
+                "mode {} has ended; {} is in force again",
+                ended.mode,
+                ended.before
+            );
         }
         if count.is_multiple_of(10) {
             admin.rates.sample(gate.account.metrics.totals());

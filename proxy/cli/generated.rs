@@ -18,7 +18,12 @@ pub(super) fn schema() -> anyhow::Result<()> {
 
 pub(super) fn completions(arguments: &Arguments) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "tidegate", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut Cli::command(),
+        "tidegate",
+        &mut script,
+    );
     output::text(&String::from_utf8_lossy(&script))
 }
 
@@ -28,8 +33,13 @@ pub(super) fn man() -> anyhow::Result<()> {
     let mut command = Cli::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
-        let verb = verb.clone().bin_name(format!("tidegate {}", verb.get_name()));
+    for verb in command
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "help")
+    {
+        let verb = verb
+            .clone()
+            .bin_name(format!("tidegate {}", verb.get_name()));
         let man = clap_mangen::Man::new(verb);
         man.render_name_section(&mut page)?;
         man.render_synopsis_section(&mut page)?;

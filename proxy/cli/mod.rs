@@ -20,8 +20,15 @@ use crate::admin::Client;
 
 /// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 done, 1 failed or refused, 2 usage or invalid configuration.")]
+#[command(
+    name = "tidegate",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit status: 0 done, 1 failed or refused, 2 usage or invalid configuration."
+)]
 pub(crate) struct Cli {
     /// How to print: for people or for programs
     #[arg(short, long, value_enum, default_value_t = Format::Human, global = true)]

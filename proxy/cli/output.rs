@@ -24,7 +24,8 @@ pub(super) fn text(text: &str) -> anyhow::Result<()> {
 pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
     let json = error.downcast_ref::<serde_json::Error>();
-    io.or_else(|| json.and_then(serde_json::Error::io_error_kind)) == Some(io::ErrorKind::BrokenPipe)
+    io.or_else(|| json.and_then(serde_json::Error::io_error_kind))
+        == Some(io::ErrorKind::BrokenPipe)
 }
 
 /// A number of seconds as a person says it: `42s`, `12m 5s`, `3h 20m`, `2d 4h`.

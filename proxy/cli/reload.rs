@@ -8,9 +8,10 @@ use super::{Context, Format, output};
 use crate::admin::wire::Reloaded;
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
-    let reloaded: Reloaded = context
-        .client()
-        .send(Method::POST, "/v1/reload", &serde_json::json!({}))?;
+    let reloaded: Reloaded =
+        context
+            .client()
+            .send(Method::POST, "/v1/reload", &serde_json::json!({}))?;
     if context.format == Format::Json {
         return output::json(&reloaded);
     }

@@ -54,7 +54,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         .with_default(Level::INFO)
         .with_target("pingora_core", tracing::level_filters::LevelFilter::OFF)
         .with_target("pingora_proxy", tracing::level_filters::LevelFilter::OFF)
-        .with_target("pingora_load_balancing", tracing::level_filters::LevelFilter::OFF);
+        .with_target(
+            "pingora_load_balancing",
+            tracing::level_filters::LevelFilter::OFF,
+        );
     tracing_subscriber::registry()
         .with(levels)
         .with(format)

@@ -54,7 +54,10 @@ pub fn admit(gate: &Gate, peer: IpAddr) -> Result<Guard, DoorReason> {
         None
     } else {
         let key = policy.client.key(&gate.limits.hasher, peer);
-        let place = gate.limits.connections.try_acquire(key, policy.client_connections);
+        let place = gate
+            .limits
+            .connections
+            .try_acquire(key, policy.client_connections);
         if place.is_none() {
             refuse_client(gate)?;
         }
@@ -96,7 +99,11 @@ impl Filter {
             return Ok(());
         }
         let key = policy.client.key(&gate.limits.hasher, peer);
-        match gate.limits.connections.at_limit(key, policy.client_connections) {
+        match gate
+            .limits
+            .connections
+            .at_limit(key, policy.client_connections)
+        {
             true => Err(DoorReason::Client),
             false => Ok(()),
         }

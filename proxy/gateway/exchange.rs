@@ -89,7 +89,11 @@ impl Drop for Exchange {
             return;
         }
         let drained = self.gate.draining.load(Relaxed);
-        self.failure = Some(if drained { Reason::Drained } else { Reason::Internal });
+        self.failure = Some(if drained {
+            Reason::Drained
+        } else {
+            Reason::Internal
+        });
         self.end(&Ending {
             method: "",
             host: "",

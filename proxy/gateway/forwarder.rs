@@ -171,7 +171,9 @@ impl ProxyHttp for Forwarder {
             method: request.method.as_str(),
             host: host.and_then(|host| host.ok()).unwrap_or_default(),
             path: request.uri.path(),
-            status: session.response_written().map_or(0, |sent| sent.status.as_u16()),
+            status: session
+                .response_written()
+                .map_or(0, |sent| sent.status.as_u16()),
             received: session.body_bytes_read() as u64,
             sent: session.body_bytes_sent() as u64,
         };
@@ -199,7 +201,9 @@ async fn send_failure(session: &mut Session, reason: Reason) -> Result<u16> {
     let (header, body) = Reply::to_failure(reason).to_pingora()?;
     let status = header.status.as_u16();
     session.set_keepalive(None);
-    session.write_response_header(Box::new(header), false).await?;
+    session
+        .write_response_header(Box::new(header), false)
+        .await?;
     session.write_response_body(Some(body), true).await?;
     Ok(status)
 }

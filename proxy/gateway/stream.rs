@@ -177,7 +177,8 @@ impl Expecting {
         match self {
             Expecting::Head | Expecting::Tunnel => Ok(bytes.len()),
             Expecting::Length(left) => {
-                let taken = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                let taken =
+                    usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 *left = left.saturating_sub(taken as u64);
                 Ok(taken)
             }

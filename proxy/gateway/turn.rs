@@ -82,7 +82,10 @@ impl Asked<'_> {
                     policy: Arc::clone(&policy),
                     peer: self.peer,
                     client,
-                    tenant: identity.tenant.and_then(|tenant| tenant.name).map(Box::from),
+                    tenant: identity
+                        .tenant
+                        .and_then(|tenant| tenant.name)
+                        .map(Box::from),
                     websocket: head.websocket,
                     started,
                     permits,
@@ -112,7 +115,14 @@ impl Asked<'_> {
         if mode != Mode::KnownOnly && verdict::is_shut_out(&request) {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
-        match decide(policy, &self.gate.limits, identity, &request, mode, clock::now()) {
+        match decide(
+            policy,
+            &self.gate.limits,
+            identity,
+            &request,
+            mode,
+            clock::now(),
+        ) {
             Verdict::Forward(route, permits) => Ok((route, permits)),
             Verdict::Refuse(refusal) => match request.route {
                 Some(route) if mode == Mode::Observe => {
@@ -138,7 +148,10 @@ impl Asked<'_> {
         let keep = head.keep_alive && !self.draining && consumed.is_some();
         let persistence = match keep {
             // Only HTTP/1.0 has to ask for it.
-            true if head.values("connection").any(|value| value.eq_ignore_ascii_case(b"keep-alive")) => {
+            true if head
+                .values("connection")
+                .any(|value| value.eq_ignore_ascii_case(b"keep-alive")) =>
+            {
                 Persistence::KeepAliveHttp10
             }
             true => Persistence::KeepAlive,

@@ -18,12 +18,21 @@ pub struct Chunks {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// In the digits of a size; the number of digits seen.
-    Size { size: u64, digits: u8 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
     /// In an extension, which is passed over.
-    Extension { size: u64 },
+    Extension {
+        size: u64,
+    },
     /// After the CR of a size line.
-    SizeFeed { size: u64 },
-    Data { left: u64 },
+    SizeFeed {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataReturn,
     DataFeed,
     /// At the start of a trailer line.

@@ -76,10 +76,7 @@ pub(super) fn read<'buffer>(
             }
             17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
                 transfer_encoding(field.value, minor)?;
-                once(
-                    chunked.then_some(()),
-                    "two Transfer-Encoding fields",
-                )?;
+                once(chunked.then_some(()), "two Transfer-Encoding fields")?;
                 chunked = true;
             }
             _ => {}

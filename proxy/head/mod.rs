@@ -72,9 +72,10 @@ impl<'buffer> Head<'buffer> {
             .map(|field| field.value)
     }
 
-    /// The host without port, as sent.
+    /// The host without port and without the dot of a fully qualified name, as rules name it.
     pub fn host(&self) -> &'buffer str {
-        target::without_port(self.authority)
+        let host = target::without_port(self.authority);
+        host.strip_suffix('.').unwrap_or(host)
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn check<'buffer>(
         None => (host, target),
     };
     let path = rest.split('?').next().unwrap_or(rest);
-    if !path.starts_with('/') && !(path.is_empty() && absolute(target).is_some()) {
+    if !path.starts_with('/') && (!path.is_empty() || absolute(target).is_none()) {
         return Err(HeadError::Malformed("the target does not start with /"));
     }
     if path::has_dot_segment(path) {
@@ -53,7 +53,9 @@ fn absolute(target: &str) -> Option<(&str, &str)> {
 fn agree<'buffer>(named: &'buffer str, host: &str) -> Result<&'buffer str, HeadError> {
     authority(named.as_bytes())?;
     if !host.is_empty() && !named.eq_ignore_ascii_case(host) {
-        return Err(HeadError::Malformed("the target contradicts the Host field"));
+        return Err(HeadError::Malformed(
+            "the target contradicts the Host field",
+        ));
     }
     Ok(named)
 }

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::files::{FilesError, FromFile, parse_prefix, read};
 use super::KnownSet;
+use super::files::{FilesError, FromFile, parse_prefix, read};
 use crate::state::{StateError, StateFile};
 
 /// Entries that operators may add one by one; more belong in a file.
@@ -155,7 +155,10 @@ impl Book {
         let prefix = parse(prefix)?;
         let mut inner = self.inner();
         if inner.added.remove(&prefix).is_none() {
-            let in_file = inner.files.iter().any(|(_, prefixes)| prefixes.contains(&prefix));
+            let in_file = inner
+                .files
+                .iter()
+                .any(|(_, prefixes)| prefixes.contains(&prefix));
             let hint = match in_file {
                 true => ": it stands in a file; remove its line and reload",
                 false => "; see `tidegate known list`",

@@ -120,7 +120,8 @@ fn read_file(path: &Path) -> Result<Vec<IpNet>, FilesError> {
 
 /// Reads an address or a prefix; the error says what would be right.
 pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
-    const EXAMPLE: &str = "write one address or prefix, such as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/48";
+    const EXAMPLE: &str =
+        "write one address or prefix, such as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/48";
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.to_canonical().into());
     }

@@ -97,7 +97,13 @@ impl<'policy> Reply<'policy> {
     /// Writes the whole response as HTTP/1.1. `body`: whether the body goes with it (not for HEAD).
     pub fn write_http1(&self, persistence: Persistence, body: bool, out: &mut BytesMut) {
         let mut space = [0; text::MAX_BODY];
-        let text = text::body(self.reason, self.status(), self.told(), self.html, &mut space);
+        let text = text::body(
+            self.reason,
+            self.status(),
+            self.told(),
+            self.html,
+            &mut space,
+        );
         out.reserve(text.len() + 640);
         let mut writer = out.writer();
         // Writing into memory does not fail.
@@ -161,7 +167,13 @@ impl<'policy> Reply<'policy> {
     /// When Pingora cannot build the header, which no input leads to.
     pub fn to_pingora(self) -> pingora_error::Result<(ResponseHeader, Bytes)> {
         let mut space = [0; text::MAX_BODY];
-        let text = text::body(self.reason, self.status(), self.told(), self.html, &mut space);
+        let text = text::body(
+            self.reason,
+            self.status(),
+            self.told(),
+            self.html,
+            &mut space,
+        );
         let mut header = ResponseHeader::build(self.status(), Some(6))?;
         header.insert_header(CONTENT_TYPE, self.content_type())?;
         header.insert_header(CONTENT_LENGTH, text.len())?;
@@ -175,8 +187,11 @@ impl<'policy> Reply<'policy> {
 
 /// Whether the client is a browser that shows pages to a person.
 pub fn wants_html(head: &Head) -> bool {
-    head.values("accept")
-        .any(|value| value.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html")))
+    head.values("accept").any(|value| {
+        value
+            .windows(9)
+            .any(|part| part.eq_ignore_ascii_case(b"text/html"))
+    })
 }
 
 /// The status that tells a client of this reason.

@@ -43,7 +43,7 @@ fn problem(
     out.write_all(b"\",\"reason\":\"")?;
     out.write_all(reason.label().as_bytes())?;
     match told {
-        Some(seconds) => write!(out, "\",\"retry_after\":{seconds}}}\n"),
+        Some(seconds) => writeln!(out, "\",\"retry_after\":{seconds}}}"),
         None => out.write_all(b"\"}\n"),
     }
 }
@@ -55,7 +55,9 @@ fn page(
     out: &mut &mut [u8],
 ) -> std::io::Result<()> {
     let title = status.canonical_reason().unwrap_or_default();
-    out.write_all(b"<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\">")?;
+    out.write_all(
+        b"<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\">",
+    )?;
     if let Some(seconds) = told {
         write!(out, "<meta http-equiv=refresh content={seconds}>")?;
     }
@@ -65,7 +67,10 @@ fn page(
         detail(reason)
     )?;
     if let Some(seconds) = told {
-        write!(out, "<p>This page tries again by itself in {seconds} seconds.")?;
+        write!(
+            out,
+            "<p>This page tries again by itself in {seconds} seconds."
+        )?;
     }
     out.write_all(b"\n")
 }

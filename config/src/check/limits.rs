@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use crate::{
-    checked::{AddressFrom, Client, Config, Limit, Tenant, TenantFrom, Tier},
+    checked::{AddressFrom, Client, Config, Connections, Limit, Tenant, TenantFrom, Tier},
     findings::Findings,
     literal::{HostName, Literal},
     raw::{self, Written},
@@ -162,6 +162,13 @@ fn host(findings: &mut Findings<'_>, name: &str, written: &Written<String>) -> S
             findings.problem(&written.span(), message);
             name.to_owned()
         }
+    }
+}
+
+/// The caps on all connections together.
+pub(super) fn connections(raw: &raw::Connections) -> Connections {
+    Connections {
+        total: raw.total.unwrap_or(Connections::default().total),
     }
 }
 

@@ -11,13 +11,7 @@ mod routes;
 
 use std::path::{Path, PathBuf};
 
-use crate::{
-    checked::{Config, Connections, Refusal},
-    document::Document,
-    error::Error,
-    findings::Findings,
-    raw,
-};
+use crate::{checked::Config, document::Document, error::Error, findings::Findings, raw};
 
 /// Checks everything that can be checked without a network and without any
 /// other file.
@@ -28,7 +22,6 @@ pub(crate) fn check(
 ) -> Result<Config, Error> {
     let mut findings = Findings::new(document);
     let folder = Folder::of(source);
-    let defaults = (Connections::default(), Refusal::default());
 
     let listeners = network::listeners(&mut findings, raw.listener);
     let metrics = network::metrics(&mut findings, raw.metrics, &listeners);
@@ -49,19 +42,12 @@ pub(crate) fn check(
         tenant,
         tiers,
         tenants,
-        connections: Connections {
-            total: raw.connections.total.unwrap_or(defaults.0.total),
-        },
+        connections: limits::connections(&raw.connections),
         known: operation::known(&mut findings, &raw.known, &folder),
         known_only: operation::known_only(&mut findings, raw.known_only),
         deadlines: operation::deadlines(&mut findings, raw.deadlines),
         log: operation::log(&mut findings, raw.log, &folder),
-        refusal: Refusal {
-            ratelimit_fields: raw
-                .refusal
-                .ratelimit_fields
-                .unwrap_or(defaults.1.ratelimit_fields),
-        },
+        refusal: operation::refusal(&raw.refusal),
         admin: operation::admin(&mut findings, raw.admin, &folder),
         metrics,
         state: operation::state(&mut findings, raw.state, &folder),

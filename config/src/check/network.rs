@@ -66,20 +66,23 @@ pub(super) fn metrics(
     raw: raw::Metrics,
     listeners: &[Listener],
 ) -> Metrics {
-    let Some(written) = raw.address else {
-        return Metrics::default();
-    };
-    let Some(address) = findings.read(&written) else {
-        return Metrics::default();
+    let default = Metrics::default();
+    let address = match &raw.address {
+        Some(written) => findings.read(written).unwrap_or(default.address),
+        None => default.address,
     };
     let taken =
         |listener: &&Listener| address.is_some_and(|address| collide(listener.address, address));
-    if let Some(listener) = listeners.iter().find(taken) {
-        let right = format!(
-            "a listener for traffic has \"{}\": metrics need a port of their own",
-            listener.address
-        );
-        findings.wrong(&written.span(), &right);
+    if let Some(Listener { address: other }) = listeners.iter().find(taken) {
+        let right =
+            format!("a listener for traffic has \"{other}\": metrics need a port of their own");
+        match &raw.address {
+            Some(written) => findings.wrong(&written.span(), &right),
+            None => findings.missing(
+                "metrics.address",
+                &format!("found none, which is \"127.0.0.1:9902\", but {right}"),
+            ),
+        }
     }
     Metrics { address }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::Folder;
 use crate::{
-    checked::{Admin, Deadlines, Known, KnownOnly, Log, LogFile, Sample, State},
+    checked::{Admin, Deadlines, Known, KnownOnly, Log, LogFile, Refusal, Sample, State},
     findings::Findings,
     literal::{Bandwidth, Deadline, PathPrefix, Stay},
     raw::{self, Written},
@@ -64,6 +64,13 @@ pub(super) fn log(findings: &mut Findings<'_>, raw: raw::Log, folder: &Folder) -
             failed: raw.sample.failed.unwrap_or(sample.failed),
         },
         budget,
+    }
+}
+
+pub(super) fn refusal(raw: &raw::Refusal) -> Refusal {
+    let default = Refusal::default();
+    Refusal {
+        ratelimit_fields: raw.ratelimit_fields.unwrap_or(default.ratelimit_fields),
     }
 }
 

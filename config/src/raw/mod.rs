@@ -183,7 +183,7 @@ pub(crate) struct Tenant {
     /// Where in a request the tenant's name stands: "host", "header:NAME",
     /// "cookie:NAME" or "path:N", the segment N of the path counted from 1.
     pub(crate) from: Written<TenantFrom>,
-    /// The tier of a tenant that [tenants] does not list.
+    /// The tier of a tenant that `[tenants]` does not list.
     #[schemars(example = &"unverified")]
     pub(crate) tier: Written<String>,
 }

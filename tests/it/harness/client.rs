@@ -98,7 +98,10 @@ impl Connection {
 
     fn read_line(&mut self) -> Option<String> {
         let mut line = String::new();
-        self.reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        self.reader
+            .read_line(&mut line)
+            .ok()
+            .filter(|read| *read > 0)?;
         Some(line.trim_end().to_owned())
     }
 

@@ -229,7 +229,9 @@ impl Gate {
             let text = fs::read_to_string(&path).unwrap_or_default();
             text.lines().map(str::to_owned).collect()
         };
-        eventually(&format!("{count} lines in the access log"), || read().len() >= count);
+        eventually(&format!("{count} lines in the access log"), || {
+            read().len() >= count
+        });
         let parse = |line: &String| serde_json::from_str(line).expect("a line is JSON");
         read().iter().map(parse).collect()
     }
@@ -276,8 +278,14 @@ impl Drop for Gate {
 
 /// A configuration with one upstream called `app`.
 pub fn with_upstream(servers: &[SocketAddr], text: &str) -> String {
-    let servers: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
-    format!("{text}\n[upstream.app]\nservers = [{}]\n", servers.join(", "))
+    let servers: Vec<String> = servers
+        .iter()
+        .map(|server| format!("\"{server}\""))
+        .collect();
+    format!(
+        "{text}\n[upstream.app]\nservers = [{}]\n",
+        servers.join(", ")
+    )
 }
 
 /// The folder's own path, for configurations that name files in it.
