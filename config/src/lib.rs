@@ -21,13 +21,7 @@
 //! pipeline can check a configuration without being the machine it is for.
 
 #![warn(missing_docs)]
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    unsafe_code
-)]
+#![forbid(unsafe_code)]
 #![cfg_attr(
     test,
     allow(

@@ -1,5 +1,12 @@
 //! The files that come with the crate, and files that cannot be read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use std::{fs, path::Path};
 
 use serde_json::Value;

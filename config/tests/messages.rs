@@ -4,6 +4,13 @@
 //! and what is said about them. "(alone)" is a file of its own; "(cut)" has no
 //! end of line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use std::path::Path;
 
 use tidegate_config::{Config, MINIMAL};

@@ -1,5 +1,12 @@
 //! Environment variables that override one value each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use std::{fs, time::Duration};
 
 use tidegate_config::{Config, MINIMAL, Mode, TenantFrom};

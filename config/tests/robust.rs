@@ -1,5 +1,12 @@
 //! No text and no environment can make the reader panic.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use proptest::prelude::*;
 use tidegate_config::{Config, MINIMAL, TEMPLATE};
 

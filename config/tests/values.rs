@@ -1,5 +1,12 @@
 //! What a right configuration becomes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 use std::{path::Path, time::Duration};
 
 use tidegate_config::{
