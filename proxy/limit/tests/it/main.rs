@@ -1,5 +1,12 @@
 //! How the limiter behaves, seen from outside.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
 /// The words the tests share: keys, quotas, an exact GCRA.
 mod model;
 
