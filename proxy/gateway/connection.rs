@@ -57,16 +57,14 @@ impl ServerApp for ConnectionApp {
             }
         };
         self.gate.account.accepted_connection();
-        let deadlines = self.gate.policy.load().deadlines.clone();
-        let stream = Box::new(ClientStream::new(stream, deadlines.response_body_idle));
         let mut connection = Connection {
             app: self,
             peer,
-            deadlines,
+            deadlines: self.gate.policy.load().deadlines.clone(),
             shutdown: shutdown.clone(),
             out: BytesMut::new(),
         };
-        connection.serve(stream).await;
+        connection.serve(Box::new(ClientStream::new(stream))).await;
         drop(guard);
         None
     }
@@ -105,6 +103,10 @@ impl Connection<'_> {
     async fn serve(&mut self, mut stream: Box<ClientStream>) {
         let mut first = true;
         loop {
+            // A reload holds for open connections, too.
+            self.deadlines
+                .clone_from(&self.app.gate.policy.load().deadlines);
+            stream.set_write_idle(self.deadlines.response_body_idle);
             let length = match self.next_head(&mut stream, first).await {
                 Ok(length) => length,
                 Err(end) => return self.end(stream, end).await,
@@ -117,7 +119,13 @@ impl Connection<'_> {
                         return;
                     }
                 }
-                Turn::Closing => return self.close(stream).await,
+                Turn::Closing { unread: true } => return self.close(stream).await,
+                Turn::Closing { unread: false } => {
+                    // Nothing is left to read, so closing does not reset the connection; the client
+                    // is gone if the reply cannot be sent.
+                    let _ = self.send(&mut stream).await;
+                    return;
+                }
                 Turn::Forward {
                     exchange,
                     framing,

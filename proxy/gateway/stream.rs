@@ -56,14 +56,19 @@ pub struct ClientStream {
 
 impl ClientStream {
     /// Wraps an accepted connection.
-    pub fn new(io: Stream, write_idle: Duration) -> Self {
+    pub fn new(io: Stream) -> Self {
         ClientStream {
             io,
             buffer: BytesMut::new(),
             expecting: Expecting::Head,
-            write_idle,
+            write_idle: Duration::from_secs(60),
             stalled: None,
         }
+    }
+
+    /// Sets how long a write may wait for the client to read.
+    pub fn set_write_idle(&mut self, idle: Duration) {
+        self.write_idle = idle;
     }
 
     /// What was read and not yet used.

@@ -25,8 +25,8 @@ use crate::verdict::{self, Permits, Refusal, Request, Verdict, decide};
 pub(super) enum Turn {
     /// The reply is in the buffer: send it, drop these many bytes of the request, and go on.
     Replied { consumed: usize },
-    /// The reply is in the buffer: send it and close.
-    Closing,
+    /// The reply is in the buffer: send it and close. `unread`: the client may still be sending.
+    Closing { unread: bool },
     /// Hand the request over to the proxy.
     Forward {
         exchange: Box<Exchange>,
@@ -58,7 +58,7 @@ impl Asked<'_> {
             Ok(head) => self.judge(&head, started, out),
             Err(error) => {
                 refuse_head(self.gate, self.peer, error, out);
-                Turn::Closing
+                Turn::Closing { unread: true }
             }
         }
     }
@@ -171,9 +171,11 @@ impl Asked<'_> {
             sent: 0,
             duration: started.elapsed(),
         });
-        match consumed.filter(|_| keep) {
-            Some(consumed) => Turn::Replied { consumed },
-            None => Turn::Closing,
+        match consumed {
+            Some(consumed) if keep => Turn::Replied { consumed },
+            consumed => Turn::Closing {
+                unread: consumed != Some(self.buffered.len()),
+            },
         }
     }
 

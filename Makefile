@@ -1,0 +1,57 @@
+# make run     the demo: an app, the gate before it, a flood; then the gate stays up until Ctrl-C
+# make run UPSTREAM=127.0.0.1:3000     the gate before your own app, in observe mode
+# make test    all tests
+# make check   formatting, lints and documentation, with warnings denied
+# make bench   the gate beside nginx, as ratios: benches/README.md
+# make install [PREFIX=/usr/local]     the binary and its manual page
+#
+# Each installs what it needs with apt-get where it may, and otherwise says what to type.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+LISTEN ?= 127.0.0.1:8080
+
+BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
+TEST_TOOLS = curl:curl kill:procps nginx:nginx-light promtool:prometheus wrk:wrk
+BENCH_TOOLS = nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
+
+.PHONY: run test check build bench install build-tools test-tools bench-tools cargo
+
+run: build
+ifdef UPSTREAM
+	target/release/tidegate run --listen $(LISTEN) --upstream $(UPSTREAM)
+else
+	target/release/tidegate demo
+endif
+
+build: build-tools
+	$(CARGO) build --release --locked
+
+test: build-tools test-tools
+	$(CARGO) test --workspace --locked
+
+check: build-tools
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+bench: build bench-tools
+	benches/against-nginx
+
+install: build
+	install -D -m 755 target/release/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	target/release/tidegate man > $(DESTDIR)$(PREFIX)/share/man/man1/tidegate.1
+
+build-tools: cargo
+	@scripts/require $(BUILD_TOOLS)
+
+test-tools:
+	@scripts/require $(TEST_TOOLS)
+
+bench-tools:
+	@scripts/require $(BENCH_TOOLS)
+
+cargo:
+	@command -v $(CARGO) >/dev/null 2>&1 || { \
+	  echo "missing: a Rust toolchain, 1.91 or newer (rustup, or the packages cargo and rustc)" >&2; exit 1; }
