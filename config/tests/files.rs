@@ -32,7 +32,10 @@ fn the_template_is_valid_with_and_without_its_examples() {
     assert_eq!(parse(TEMPLATE).warnings, [""; 0]);
     let full = parse(&with_examples());
     assert_eq!(full.warnings, [""; 0]);
-    assert_eq!((full.routes.len(), full.tiers.len(), full.tenants.len()), (2, 2, 1));
+    assert_eq!(
+        (full.routes.len(), full.tiers.len(), full.tenants.len()),
+        (2, 2, 1)
+    );
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 mod access;
 mod metrics;
+mod scrape;
 mod writer;
 
 pub use access::{AccessLog, Line};
-pub use metrics::{Metrics, Scrape};
+pub use metrics::Metrics;
+pub use scrape::Scrape;
 pub use writer::{LogCounters, LogWriter, Opened};
 
 use std::net::IpAddr;

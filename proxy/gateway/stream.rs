@@ -94,11 +94,9 @@ impl ClientStream {
 
     /// Ends the body; `false` when some of it is still to come, and the connection has to close.
     pub fn end_body(&mut self) -> bool {
-        let done = match &self.expecting {
-            Expecting::Head | Expecting::Length(0) => true,
-            Expecting::Chunks(chunks) => chunks.is_done(),
-            Expecting::Length(_) | Expecting::Tunnel => false,
-        };
+        // A tunnel that Pingora gives back as usable was refused by the upstream, and never was one.
+        let done = self.expecting.is_done()
+            || matches!(self.expecting, Expecting::Head | Expecting::Tunnel);
         self.expecting = Expecting::Head;
         done
     }

@@ -118,6 +118,14 @@ fn read_file(path: &Path) -> Result<Vec<IpNet>, FilesError> {
     Ok(prefixes)
 }
 
+/// `ADDRESS/LENGTH`, by the standard library's strict reading of addresses: ipnet's own takes
+/// `010.0.0.0/8` for `10.0.0.0/8`.
+fn network(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let length = Some(length).filter(|length| length.bytes().all(|byte| byte.is_ascii_digit()))?;
+    IpNet::new(address.parse().ok()?, length.parse().ok()?).ok()
+}
+
 /// Reads an address or a prefix; the error says what would be right.
 pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
     const EXAMPLE: &str =
@@ -125,7 +133,7 @@ pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.to_canonical().into());
     }
-    let net: IpNet = text.parse().map_err(|_| EXAMPLE.to_owned())?;
+    let net = network(text).ok_or(EXAMPLE)?;
     if net.addr() != net.network() {
         return Err(format!(
             "an address with a prefix length has no bits behind it: write {} for the network, or {} for the one address",

@@ -14,3 +14,5 @@ mod harness;
 
 /// Forwarding to an app: bodies, fields, routes, retries.
 mod forwarding;
+/// What the README shows works as it is written.
+mod readme;

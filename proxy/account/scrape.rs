@@ -1,0 +1,215 @@
+//! The metrics that are read off the running gate when somebody asks.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{CounterVec, GaugeVec, Opts, Result};
+use tidegate_config::Mode;
+
+use super::LogWriter;
+use crate::forward::Health;
+use crate::mode::Record;
+
+/// What is read off the running gate at the moment of a scrape.
+#[derive(Debug)]
+pub struct Scrape<'gate> {
+    /// Connections open now.
+    pub connections_open: u32,
+    /// Connections that may be open.
+    pub connections_limit: u32,
+    /// The mode and its end.
+    pub mode: Record,
+    /// Clients and tenants with a live bucket.
+    pub clients_tracked: usize,
+    /// Buckets that there are.
+    pub clients_tracked_max: usize,
+    /// Live buckets that were taken for others.
+    pub evictions: u64,
+    /// Known prefixes: from files, added by operators.
+    pub known: (usize, usize),
+    /// The access log.
+    pub log: &'gate LogWriter,
+    /// Upstreams by name.
+    pub upstreams: Vec<(String, Health)>,
+    /// Whether the last reload was taken over.
+    pub last_reload_successful: bool,
+}
+
+impl Scrape<'_> {
+    pub(super) fn families(&self) -> Result<Vec<MetricFamily>> {
+        let mut out = Families::default();
+        self.caps_and_mode(&mut out)?;
+        self.limiter_and_known(&mut out)?;
+        self.log(&mut out)?;
+        self.upstreams(&mut out)?;
+        let reloaded = f64::from(u8::from(self.last_reload_successful));
+        out.gauge(
+            "config_last_reload_successful",
+            "Whether the last reload was taken over.",
+            reloaded,
+        )?;
+        let build = vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)];
+        out.gauges(
+            "build_info",
+            "1, with the version as a label.",
+            &["version"],
+            build,
+        )?;
+        Ok(out.0)
+    }
+
+    fn caps_and_mode(&self, out: &mut Families) -> Result<()> {
+        let [open, limit] = [self.connections_open, self.connections_limit].map(f64::from);
+        out.gauge("connections_open", "Connections open now.", open)?;
+        out.gauge("connections_limit", "Connections that may be open.", limit)?;
+        let active = |mode: Mode| f64::from(u8::from(self.mode.mode == mode));
+        let modes = vec![
+            (vec!["observe"], active(Mode::Observe)),
+            (vec!["normal"], active(Mode::Normal)),
+            (vec!["known-only"], active(Mode::KnownOnly)),
+        ];
+        out.gauges("mode", "1 for the mode in force.", &["mode"], modes)?;
+        let end = self.mode.until.unwrap_or(0) as f64;
+        out.gauge(
+            "mode_end_timestamp_seconds",
+            "When the mode ends by itself; 0 when it does not.",
+            end,
+        )
+    }
+
+    fn limiter_and_known(&self, out: &mut Families) -> Result<()> {
+        let tracked = self.clients_tracked as f64;
+        out.gauge(
+            "clients_tracked",
+            "Buckets of clients and tenants that are in use.",
+            tracked,
+        )?;
+        let max = self.clients_tracked_max as f64;
+        out.gauge("clients_tracked_max", "Buckets that there are.", max)?;
+        let evictions = vec![(vec![], self.evictions as f64)];
+        out.counters(
+            "client_evictions_total",
+            "Buckets in use that were taken for another client.",
+            &[],
+            evictions,
+        )?;
+        let (files, operators) = self.known;
+        let known = vec![
+            (vec!["file"], files as f64),
+            (vec!["operator"], operators as f64),
+        ];
+        out.gauges(
+            "known_prefixes",
+            "Prefixes of known customers.",
+            &["source"],
+            known,
+        )
+    }
+
+    fn log(&self, out: &mut Families) -> Result<()> {
+        let counters = &self.log.counters;
+        let lost = self.log.lost();
+        let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
+        let lines = vec![
+            (
+                vec!["written"],
+                (counters.written.load(Relaxed).saturating_sub(lost)) as f64,
+            ),
+            (vec!["sampled_out"], count(&counters.sampled_out)),
+            (vec!["over_budget"], count(&counters.over_budget)),
+            (vec!["lost"], lost as f64),
+        ];
+        out.counters(
+            "log_lines_total",
+            "Lines of the access log by what became of them.",
+            &["outcome"],
+            lines,
+        )?;
+        let bytes = vec![
+            (vec!["written"], count(&counters.written_bytes)),
+            (vec!["over_budget"], count(&counters.over_budget_bytes)),
+        ];
+        out.counters(
+            "log_bytes_total",
+            "Bytes of the access log by what became of them.",
+            &["outcome"],
+            bytes,
+        )
+    }
+
+    fn upstreams(&self, out: &mut Families) -> Result<()> {
+        let each = |value: fn(&Health) -> u64| -> Values<'_> {
+            let upstreams = self.upstreams.iter();
+            upstreams
+                .map(|(name, health)| (vec![name.as_str()], value(health) as f64))
+                .collect()
+        };
+        out.gauges(
+            "upstream_resolved_timestamp_seconds",
+            "When all of an upstream's names last had an answer; 0 for never.",
+            &["upstream"],
+            each(|health| health.resolved_at),
+        )?;
+        out.gauges(
+            "upstream_last_success_timestamp_seconds",
+            "When an upstream last answered a request; 0 for never.",
+            &["upstream"],
+            each(|health| health.last_success),
+        )?;
+        let labelled = |label: &'static str, values: Values<'_>| -> Vec<_> {
+            values
+                .into_iter()
+                .map(|(name, value)| ([name, vec![label]].concat(), value))
+                .collect()
+        };
+        let servers = labelled("available", each(|health| health.servers as u64));
+        out.gauges(
+            "upstream_servers",
+            "Addresses of an upstream.",
+            &["upstream", "state"],
+            servers,
+        )?;
+        let mut requests = labelled("succeeded", each(|health| health.succeeded));
+        requests.extend(labelled("failed", each(|health| health.failed)));
+        out.counters(
+            "upstream_requests_total",
+            "Requests sent to an upstream by how they ended.",
+            &["upstream", "outcome"],
+            requests,
+        )
+    }
+}
+
+/// Values of one metric by the values of its labels.
+type Values<'scrape> = Vec<(Vec<&'scrape str>, f64)>;
+
+/// Metrics that are made for one scrape.
+#[derive(Default)]
+struct Families(Vec<MetricFamily>);
+
+impl Families {
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<()> {
+        self.gauges(name, help, &[], vec![(vec![], value)])
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str], values: Values) -> Result<()> {
+        let gauges = GaugeVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
+        for (labels, value) in values {
+            gauges.get_metric_with_label_values(&labels)?.set(value);
+        }
+        self.0.extend(gauges.collect());
+        Ok(())
+    }
+
+    fn counters(&mut self, name: &str, help: &str, labels: &[&str], values: Values) -> Result<()> {
+        let counters = CounterVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
+        for (labels, value) in values {
+            counters
+                .get_metric_with_label_values(&labels)?
+                .inc_by(value);
+        }
+        self.0.extend(counters.collect());
+        Ok(())
+    }
+}
