@@ -157,12 +157,6 @@ impl Scrape<'_> {
             &["upstream"],
             each(|health| health.last_success),
         )?;
-        let labelled = |label: &'static str, values: Values<'_>| -> Vec<_> {
-            values
-                .into_iter()
-                .map(|(name, value)| ([name, vec![label]].concat(), value))
-                .collect()
-        };
         let servers = labelled("available", each(|health| health.servers as u64));
         out.gauges(
             "upstream_servers",
@@ -179,6 +173,15 @@ impl Scrape<'_> {
             requests,
         )
     }
+}
+
+/// The same values with one more label.
+fn labelled<'scrape>(label: &'scrape str, values: Values<'scrape>) -> Values<'scrape> {
+    let with_label = |(mut labels, value): (Vec<&'scrape str>, f64)| {
+        labels.push(label);
+        (labels, value)
+    };
+    values.into_iter().map(with_label).collect()
 }
 
 /// Values of one metric by the values of its labels.
