@@ -14,7 +14,10 @@ pub(super) fn check<'buffer>(
         None if minor == 0 => "",
         None => return Err(HeadError::Malformed("no Host field over HTTP/1.1")),
     };
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) || target.contains('#') {
+    // RFC 3986 has none of these unencoded; the `http` crate, and so Pingora, takes the first four
+    // from nobody, and browsers send others that it does not have either, such as | and {.
+    let never = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#');
+    if target.bytes().any(never) {
         return Err(HeadError::Malformed(
             "the target has a character that must be percent-encoded",
         ));
