@@ -129,9 +129,15 @@ impl ProxyHttp for Forwarder {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _context: &mut Context,
+        context: &mut Context,
     ) -> Result<()> {
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // RFC 9110 section 7.8: nobody switches who was not asked to. Pingora would pass it on
+            // as an interim response.
+            if !exchange(context)?.websocket {
+                let error = Error::explain(ErrorType::InvalidHTTPHeader, "101 without upgrade");
+                return Err(error.into_up());
+            }
             session.set_read_timeout(Some(UPGRADED_IDLE));
         }
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
