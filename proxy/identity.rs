@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use tidegate_config::{AddressFrom, TenantFrom};
 use tidegate_limit::{Domain, Key, KeyHasher};
 
-use crate::head::Head;
+use crate::head::{Head, segment};
 use crate::policy::{ClientRules, Policy, Tenants, Tier};
 
 /// What is known of a request's client and tenant.
@@ -135,15 +135,14 @@ fn tenant_of<'request>(
         tier: &tenants.unlisted,
         key: hasher.key(Domain::Tenant, b""),
     };
-    let Some(written) = written_name(&tenants.from, head) else {
-        return shared();
-    };
     let mut space = [0; MAX_NAME];
-    let by_host = tenants.from == TenantFrom::Host;
-    let name = match by_host {
-        true => lowercase(written, &mut space),
-        false => Some(written),
+    let name = match &tenants.from {
+        TenantFrom::Host => lowercase(head.host(), &mut space),
+        TenantFrom::Path(number) => segment(head.path, *number, &mut space),
+        TenantFrom::Header(field) => from_header(head, field),
+        TenantFrom::Cookie(name) => from_cookie(head, name),
     };
+    let by_host = tenants.from == TenantFrom::Host;
     let Some(name) = name.filter(|name| !name.is_empty()) else {
         return shared();
     };
@@ -156,7 +155,7 @@ fn tenant_of<'request>(
         },
         // A host with a route is the operator's word; any other name is the client's.
         None if by_host && policy.serves_host(name) => Tenant {
-            name: Some(written),
+            name: Some(head.host()),
             tier: &tenants.unlisted,
             key,
         },
@@ -164,29 +163,24 @@ fn tenant_of<'request>(
     }
 }
 
-fn written_name<'request>(from: &TenantFrom, head: &Head<'request>) -> Option<&'request str> {
-    let text = |value: &'request [u8]| std::str::from_utf8(value).ok();
-    match from {
-        TenantFrom::Host => Some(head.host()),
-        TenantFrom::Header(name) => {
-            let mut named = head
-                .fields
-                .iter()
-                .filter(|field| field.name.eq_ignore_ascii_case(name));
-            // Two of them, and the app may read the other one.
-            named
-                .next()
-                .filter(|_| named.next().is_none())
-                .and_then(|field| text(field.value))
-        }
-        TenantFrom::Cookie(name) => head
-            .values("cookie")
-            .filter_map(text)
-            .flat_map(|cookies| cookies.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find_map(|(key, value)| (key == name).then_some(value)),
-        TenantFrom::Path(segment) => head.path.split('/').nth(*segment),
-    }
+fn from_header<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
+    let mut named = head
+        .fields
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case(name));
+    // Two of them, and the app may read the other one.
+    named
+        .next()
+        .filter(|_| named.next().is_none())
+        .and_then(|field| std::str::from_utf8(field.value).ok())
+}
+
+fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
+    head.values("cookie")
+        .filter_map(|value| std::str::from_utf8(value).ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
 }
 
 fn lowercase<'space>(text: &str, space: &'space mut [u8; MAX_NAME]) -> Option<&'space str> {

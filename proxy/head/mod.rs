@@ -11,7 +11,7 @@ mod target;
 
 pub use chunked::{ChunkError, Chunks};
 pub use framing::Framing;
-pub use path::has_prefix;
+pub use path::{has_prefix, segment};
 
 use httparse::Status;
 use memchr::memchr_iter;

@@ -16,6 +16,28 @@ pub fn has_prefix(path: &str, prefix: &str) -> bool {
     prefix.ends_with('/') || matches!(bytes.next(), None | Some(b'/'))
 }
 
+/// The segment with this number, counted from 1, as [`has_prefix`] reads the path: `/%61cme` and
+/// `//acme` have the same first one. `None` when it is not text or does not fit into `space`.
+pub fn segment<'space>(
+    path: &str,
+    number: usize,
+    space: &'space mut [u8],
+) -> Option<&'space str> {
+    let (mut slashes, mut length) = (0, 0);
+    for byte in Plain::new(path) {
+        match byte {
+            b'/' if slashes == number => break,
+            b'/' => slashes += 1,
+            _ if slashes == number => {
+                *space.get_mut(length)? = byte;
+                length += 1;
+            }
+            _ => {}
+        }
+    }
+    std::str::from_utf8(space.get(..length)?).ok()
+}
+
 /// Whether a segment is `.` or `..` in any spelling (RFC 3986 section 5.2.4). A backslash counts as a
 /// slash, as some servers read it.
 pub(super) fn has_dot_segment(path: &str) -> bool {

@@ -18,18 +18,26 @@ mod addresses;
 mod bodies;
 /// Caps on open connections: of one client, and of all of them.
 mod caps;
+/// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
+mod draining;
 /// What the app and the client get to see of each other's fields.
 mod fields;
 /// Forwarding to an app and back: methods, statuses, versions, how responses end.
 mod forwarding;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
+/// Programs that were not written for this: nginx as the app, curl and wrk as clients.
+mod nginx;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
 /// What the README shows works as it is written.
 mod readme;
+/// A new configuration while the gate runs: all of it or nothing, and nobody notices.
+mod reloading;
 /// Which app a request goes to.
 mod routes;
+/// Modes: who is served in `known-only`, from when on, for how long, and what survives.
+mod switching;
 /// Limits of a tenant: whose traffic a request is, and what its tier allows.
 mod tenants;
 /// Connections that become something else: WebSockets, and nothing but WebSockets.
