@@ -18,11 +18,7 @@ pub fn has_prefix(path: &str, prefix: &str) -> bool {
 
 /// The segment with this number, counted from 1, as [`has_prefix`] reads the path: `/%61cme` and
 /// `//acme` have the same first one. `None` when it is not text or does not fit into `space`.
-pub fn segment<'space>(
-    path: &str,
-    number: usize,
-    space: &'space mut [u8],
-) -> Option<&'space str> {
+pub fn segment<'space>(path: &str, number: usize, space: &'space mut [u8]) -> Option<&'space str> {
     let (mut slashes, mut length) = (0, 0);
     for byte in Plain::new(path) {
         match byte {

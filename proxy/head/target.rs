@@ -16,7 +16,8 @@ pub(super) fn check<'buffer>(
     };
     // RFC 3986 has none of these unencoded; the `http` crate, and so Pingora, takes the first four
     // from nobody, and browsers send others that it does not have either, such as | and {.
-    let never = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#');
+    let never =
+        |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'#');
     if target.bytes().any(never) {
         return Err(HeadError::Malformed(
             "the target has a character that must be percent-encoded",

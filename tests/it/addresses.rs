@@ -34,7 +34,8 @@ impl Asked {
     /// The clients of all requests so far.
     fn clients(&self, count: usize) -> Vec<String> {
         let lines = self.gate.log(count);
-        let address = |line: &serde_json::Value| line["client.address"].as_str().unwrap().to_owned();
+        let address =
+            |line: &serde_json::Value| line["client.address"].as_str().unwrap().to_owned();
         lines.iter().map(address).collect()
     }
 }
@@ -65,10 +66,7 @@ fn the_walk_goes_past_trusted_proxies_from_the_right() {
     assert_eq!(asked.ask("203.0.113.1, 192.0.2.1, 10.0.0.2"), 429);
     // None but trusted ones: the leftmost is the best there is.
     assert_eq!(asked.ask("10.0.0.1, 10.0.0.2"), 200);
-    assert_eq!(
-        asked.clients(3),
-        ["192.0.2.1", "192.0.2.1", "10.0.0.1"]
-    );
+    assert_eq!(asked.clients(3), ["192.0.2.1", "192.0.2.1", "10.0.0.1"]);
 }
 
 #[test]
@@ -137,7 +135,8 @@ fn an_untrusted_peer_cannot_name_anybody() {
 #[test]
 fn without_being_told_to_the_gate_believes_no_header_at_all() {
     let app = App::echoing_paths();
-    let config = "[client]\ntrusted_proxies = [\"127.0.0.0/8\"]\nlimit = { rate = \"1/h\", burst = 1 }";
+    let config =
+        "[client]\ntrusted_proxies = [\"127.0.0.0/8\"]\nlimit = { rate = \"1/h\", burst = 1 }";
     let gate = Gate::before(&app, config);
     let mut client = gate.connect();
     let first = client.get_with("/", &["X-Forwarded-For: 192.0.2.1"]);

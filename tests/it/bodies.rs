@@ -149,9 +149,8 @@ fn a_client_that_expects_100_continue_is_told_to_go_on() {
     });
     let gate = Gate::before(&app, "");
     let mut client = gate.connect();
-    client.send(
-        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n",
-    );
+    client
+        .send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
     let interim = client.read_head().expect("an interim response");
     assert_eq!(interim.status, 100);
     client.send("body");
@@ -170,9 +169,8 @@ fn a_client_that_expects_100_continue_may_be_answered_at_once() {
     });
     let gate = Gate::before(&app, "");
     let mut client = gate.connect();
-    client.send(
-        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n",
-    );
+    client
+        .send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
     let response = client.response();
     assert_eq!((response.status, response.text().as_str()), (403, "no"));
 }
@@ -287,7 +285,10 @@ fn a_large_upload_waits_for_the_app_and_not_in_the_gate() {
     ));
     let mut stream = client.stream().try_clone().unwrap();
     let taken = write_until_stuck(&mut stream, &body);
-    assert!(taken < LARGE, "the gate took a body that the app does not read");
+    assert!(
+        taken < LARGE,
+        "the gate took a body that the app does not read"
+    );
     read.open();
     client.send(&body[taken..]);
     assert_eq!(client.response().status, 200);
@@ -356,7 +357,10 @@ fn an_app_may_answer_before_it_has_the_whole_body() {
     let response = client.response();
     assert_eq!((response.status, response.text().as_str()), (413, "large"));
     // Nothing else can follow on this connection while the rest of the body is missing.
-    assert!(client.is_closed(), "half a body leaves nothing to go on with");
+    assert!(
+        client.is_closed(),
+        "half a body leaves nothing to go on with"
+    );
     let lines = gate.log(1);
     assert_eq!(lines.len(), 1, "one outcome: {lines:#?}");
     assert_eq!(lines[0]["http.response.status_code"], 413, "{lines:#?}");

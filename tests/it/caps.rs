@@ -46,7 +46,10 @@ fn a_client_has_so_many_connections_and_another_one_its_own() {
 #[test]
 fn all_clients_together_have_so_many_connections() {
     let app = App::echoing_paths();
-    let gate = Gate::before(&app, "[connections]\ntotal = 3\n[client]\nconnections = 2\n");
+    let gate = Gate::before(
+        &app,
+        "[connections]\ntotal = 3\n[client]\nconnections = 2\n",
+    );
     let sources = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
     let clients: Vec<_> = sources.map(|source| let_in(&gate, source)).into();
     assert!(is_shut_out(&gate, "127.0.0.4"));
@@ -56,6 +59,9 @@ fn all_clients_together_have_so_many_connections() {
     eventually("the places to be given back", || open(&gate) == 0.0);
     let_in(&gate, "127.0.0.4");
 }
+
+/// What ends a connection, and what the client does to that end.
+type Ending = (&'static str, fn(&mut Connection));
 
 #[test]
 fn a_place_is_given_back_however_the_connection_ends() {
@@ -72,13 +78,15 @@ fn a_place_is_given_back_however_the_connection_ends() {
     let config = "[client]\nconnections = 1\nlimit = { rate = \"1000/s\", burst = 1000 }\n\
                   [deadlines]\nkeepalive = \"200ms\"\nrequest_header = \"200ms\"\n";
     let gate = Gate::before(&app, config);
-    let endings: [(&str, fn(&mut Connection)); 9] = [
+    let endings: [Ending; 9] = [
         ("closed before a request", |_| ()),
         ("closed after a response", |client| drop(client.get("/"))),
         ("closed by the client's word", |client| {
             drop(client.get_with("/", &["Connection: close"]));
         }),
-        ("closed in the middle of a head", |client| client.send("GET / HT")),
+        ("closed in the middle of a head", |client| {
+            client.send("GET / HT")
+        }),
         ("closed in the middle of a body", |client| {
             client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhalf");
         }),
@@ -102,9 +110,10 @@ fn a_place_is_given_back_however_the_connection_ends() {
         let mut client = gate.connect();
         act(&mut client);
         drop(client);
-        eventually(&format!("the place of a connection that was {ending}"), || {
-            open(&gate) == 0.0
-        });
+        eventually(
+            &format!("the place of a connection that was {ending}"),
+            || open(&gate) == 0.0,
+        );
     }
     latch.open();
     let_in(&gate, "127.0.0.1");
@@ -132,17 +141,29 @@ fn observing_counts_a_clients_connections_and_closes_none() {
     let _clients: Vec<_> = (0..5).map(|_| let_in(&gate, "127.0.0.1")).collect();
     let would = "tidegate_would_refuse_total{mode=\"normal\",reason=\"connection_client\"}";
     assert_eq!(gate.metric(would), 3.0);
-    assert!(is_shut_out(&gate, "127.0.0.2"), "the total cap is for the gate's own safety");
-    assert_eq!((closed(&gate, "client"), closed(&gate, "total")), (0.0, 1.0));
+    assert!(
+        is_shut_out(&gate, "127.0.0.2"),
+        "the total cap is for the gate's own safety"
+    );
+    assert_eq!(
+        (closed(&gate, "client"), closed(&gate, "total")),
+        (0.0, 1.0)
+    );
 }
 
 #[test]
 fn the_admin_side_answers_while_every_connection_is_taken() {
     let app = App::echoing_paths();
-    let gate = Gate::before(&app, "[connections]\ntotal = 2\n[client]\nconnections = 2\n");
+    let gate = Gate::before(
+        &app,
+        "[connections]\ntotal = 2\n[client]\nconnections = 2\n",
+    );
     let _clients = [let_in(&gate, "127.0.0.1"), let_in(&gate, "127.0.0.1")];
     assert!(is_shut_out(&gate, "127.0.0.1"));
     let connections = &gate.status()["connections"];
-    assert_eq!((connections["open"].clone(), connections["limit"].clone()), (2.into(), 2.into()));
+    assert_eq!(
+        (connections["open"].clone(), connections["limit"].clone()),
+        (2.into(), 2.into())
+    );
     assert_eq!(connections["refused"], 1);
 }

@@ -21,7 +21,9 @@ fn begin(gate: &Gate, app: &App, count: usize) -> Vec<Connection> {
     for client in &mut clients {
         client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
     }
-    eventually("the requests to reach the app", || app.requests() == before + count as u64);
+    eventually("the requests to reach the app", || {
+        app.requests() == before + count as u64
+    });
     clients
 }
 
@@ -69,7 +71,10 @@ fn a_gate_with_nothing_to_do_ends_at_once() {
         assert!(gate.wait().success(), "{:#?}", gate.messages());
         let taken = started.elapsed();
         assert!(taken < Duration::from_secs(2), "{signal} took {taken:?}");
-        assert!(!gate.folder.path("admin.sock").exists(), "its socket is left over");
+        assert!(
+            !gate.folder.path("admin.sock").exists(),
+            "its socket is left over"
+        );
     }
 }
 
@@ -90,7 +95,10 @@ fn a_request_that_hangs_is_cut_at_the_deadline() {
     assert!(busy[0].try_response().is_none());
     assert!(gate.has_said("1 connections are still open and are closed now"));
     let lines = gate.log(1);
-    assert_eq!((lines[0]["outcome"].as_str(), lines[0]["reason"].as_str()), (Some("failed"), Some("drained")));
+    assert_eq!(
+        (lines[0]["outcome"].as_str(), lines[0]["reason"].as_str()),
+        (Some("failed"), Some("drained"))
+    );
     latch.open();
 }
 
@@ -134,9 +142,16 @@ fn no_request_that_was_begun_fails_when_the_gate_goes_down_under_load() {
         .collect();
     eventually("the load to be under way", || app.requests() > 50);
     gate.signal("TERM");
-    let asked: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    let asked: u64 = clients
+        .into_iter()
+        .map(|client| client.join().unwrap())
+        .sum();
     assert!(gate.wait().success());
-    assert_eq!(app.requests(), asked, "each answered request, and no other, reached the app");
+    assert_eq!(
+        app.requests(),
+        asked,
+        "each answered request, and no other, reached the app"
+    );
 }
 
 /// Asks on one connection until the gate announces its end; every request must be answered.

@@ -160,7 +160,12 @@ fn a_client_cannot_have_the_gates_own_fields_removed() {
 fn a_client_that_nominates_what_the_app_relies_on_is_refused() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, "");
-    for name in ["host", "x-forwarded-for", "X-Forwarded-Proto", "x-forwarded-host"] {
+    for name in [
+        "host",
+        "x-forwarded-for",
+        "X-Forwarded-Proto",
+        "x-forwarded-host",
+    ] {
         let nomination = format!("Connection: keep-alive, {name}");
         let response = gate.connect().get_with("/", &[&nomination]);
         assert_eq!(response.status, 400, "{name}");
@@ -228,9 +233,8 @@ fn max_forwards_counts_down_and_is_answered_by_the_gate_at_zero() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, "");
     let mut client = gate.connect();
-    let options = |left: &str| {
-        format!("OPTIONS /x HTTP/1.1\r\nHost: test\r\nMax-Forwards: {left}\r\n\r\n")
-    };
+    let options =
+        |left: &str| format!("OPTIONS /x HTTP/1.1\r\nHost: test\r\nMax-Forwards: {left}\r\n\r\n");
     client.send(options("2"));
     assert_eq!(client.response().text(), "/x");
     assert_eq!(app.last().field("max-forwards").as_deref(), Some("1"));
@@ -254,8 +258,7 @@ fn the_whole_server_can_be_asked_for_its_options() {
 fn a_client_without_host_over_http_1_0_has_no_forwarded_host() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, "");
-    let response =
-        gate.send("GET / HTTP/1.0\r\nX-Forwarded-Host: bank.example\r\n\r\n");
+    let response = gate.send("GET / HTTP/1.0\r\nX-Forwarded-Host: bank.example\r\n\r\n");
     assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(app.last().field("x-forwarded-host"), None);
 }

@@ -202,6 +202,16 @@ fn a_client_that_asks_to_close_is_closed_to() {
 }
 
 #[test]
+fn a_client_that_has_nothing_more_to_send_is_closed_to() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, "");
+    let mut client = gate.connect();
+    assert_eq!(client.get("/").status, 200);
+    client.finish();
+    assert!(client.is_closed());
+}
+
+#[test]
 fn connections_to_the_client_and_to_the_app_are_kept() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, ROOMY);

@@ -25,7 +25,9 @@ fn refused(gate: &Gate, reason: &str) -> f64 {
 }
 
 fn seconds(response: &Response, field: &str) -> u64 {
-    let value = response.field(field).unwrap_or_else(|| panic!("no {field}: {response:?}"));
+    let value = response
+        .field(field)
+        .unwrap_or_else(|| panic!("no {field}: {response:?}"));
     value.parse().expect("whole seconds")
 }
 
@@ -52,7 +54,11 @@ fn a_flood_gets_exactly_its_burst_and_its_rate() {
         "{passed} passed in {:?}, not {least} to {most}",
         after - before
     );
-    assert_eq!(app.requests(), passed, "the app got what passed and no more");
+    assert_eq!(
+        app.requests(),
+        passed,
+        "the app got what passed and no more"
+    );
     assert_eq!(refused(&gate, "client_rate"), (200 - passed) as f64);
 }
 
@@ -82,9 +88,14 @@ fn a_refusal_says_what_the_quota_is_and_when_to_come_back() {
             "two tokens, which take two minutes to come back"
         );
         let ratelimit = refusal.field("ratelimit").expect("a RateLimit field");
-        let left = ratelimit.strip_prefix("\"client\";r=0;t=").expect(ratelimit);
+        let left = ratelimit
+            .strip_prefix("\"client\";r=0;t=")
+            .expect(ratelimit);
         let left: u64 = left.parse().expect("whole seconds");
-        assert!((55..=60).contains(&left), "a token comes every minute: {left}");
+        assert!(
+            (55..=60).contains(&left),
+            "a token comes every minute: {left}"
+        );
         let again = seconds(&refusal, "retry-after");
         assert!(
             (left..=left + 31).contains(&again),
@@ -98,7 +109,9 @@ fn a_refusal_says_what_the_quota_is_and_when_to_come_back() {
 #[test]
 fn refusals_send_clients_back_at_different_times() {
     let (_app, _gate, mut client) = spent(TWO);
-    let mut told: Vec<u64> = (0..50).map(|_| seconds(&client.get("/"), "retry-after")).collect();
+    let mut told: Vec<u64> = (0..50)
+        .map(|_| seconds(&client.get("/"), "retry-after"))
+        .collect();
     told.sort_unstable();
     told.dedup();
     assert!(told.len() > 3, "fifty clients would come back at {told:?}");
@@ -107,7 +120,9 @@ fn refusals_send_clients_back_at_different_times() {
 #[test]
 fn a_program_gets_a_problem_and_a_browser_a_page() {
     let (_app, _gate, mut client) = spent(TWO);
-    let problem = client.get_with("/", &["Accept: application/json, */*"]).problem();
+    let problem = client
+        .get_with("/", &["Accept: application/json, */*"])
+        .problem();
     assert_eq!(problem["status"], 429);
     assert_eq!(problem["title"], "Too Many Requests");
     assert_eq!(problem["reason"], "client_rate");
@@ -118,7 +133,11 @@ fn a_program_gets_a_problem_and_a_browser_a_page() {
     let again = seconds(&page, "retry-after");
     let refresh = format!("<meta http-equiv=refresh content={again}>");
     assert!(page.text().contains(&refresh), "{}", page.text());
-    assert!(page.text().starts_with("<!doctype html>"), "{}", page.text());
+    assert!(
+        page.text().starts_with("<!doctype html>"),
+        "{}",
+        page.text()
+    );
 }
 
 #[test]
@@ -149,7 +168,10 @@ fn a_refused_http_1_0_client_is_told_what_becomes_of_the_connection() {
     let (_app, _gate, mut client) = spent(TWO);
     client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     let refusal = client.response();
-    assert_eq!((refusal.status, refusal.field("connection")), (429, Some("keep-alive")));
+    assert_eq!(
+        (refusal.status, refusal.field("connection")),
+        (429, Some("keep-alive"))
+    );
     client.send("GET / HTTP/1.0\r\n\r\n");
     let refusal = client.response();
     assert_eq!((refusal.status, refusal.closes()), (429, true));
@@ -160,7 +182,12 @@ fn a_refused_http_1_0_client_is_told_what_becomes_of_the_connection() {
 fn a_refused_body_that_is_already_here_is_passed_over() {
     let (app, _gate, mut client) = spent(TWO);
     let long = "x".repeat(2000);
-    for body in ["", "body", "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n", &long] {
+    for body in [
+        "",
+        "body",
+        "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n",
+        &long,
+    ] {
         let refusal = client.post("/", body);
         assert_eq!((refusal.status, refusal.closes()), (429, false), "{body:?}");
     }
@@ -178,7 +205,9 @@ fn a_refused_body_that_is_already_here_is_passed_over() {
 fn a_refused_body_that_is_still_to_come_closes_the_connection() {
     for framing in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
         let (app, _gate, mut client) = spent(TWO);
-        client.send(format!("POST / HTTP/1.1\r\nHost: test\r\n{framing}\r\n\r\n"));
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: test\r\n{framing}\r\n\r\n"
+        ));
         let refusal = client.response();
         assert_eq!((refusal.status, refusal.closes()), (429, true), "{framing}");
         assert!(client.is_closed());
@@ -189,9 +218,8 @@ fn a_refused_body_that_is_still_to_come_closes_the_connection() {
 #[test]
 fn a_client_that_expects_to_be_refused_early_sends_no_body() {
     let (_app, _gate, mut client) = spent(TWO);
-    client.send(
-        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
-    );
+    client
+        .send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n");
     let first = client.read_head().expect("a response");
     assert_eq!(first.status, 429, "no 100 before a refusal");
 }
@@ -205,7 +233,11 @@ fn a_refusal_reaches_a_client_that_sends_a_large_body() {
         let _ = sender.try_send(head);
         let _ = sender.try_send(vec![b'x'; 50_000]);
     });
-    assert_eq!(client.response().status, 429, "closing took the answer with it");
+    assert_eq!(
+        client.response().status,
+        429,
+        "closing took the answer with it"
+    );
     sending.join().unwrap();
 }
 
@@ -235,7 +267,10 @@ fn a_client_is_the_prefix_that_the_configuration_says() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, &format!("{TWO}ipv4_prefix = 24\n"));
     let ask = |source| Connection::open_from(source, gate.address).get("/").status;
-    assert_eq!([ask("127.0.0.1"), ask("127.0.0.2"), ask("127.0.0.3")], [200, 200, 429]);
+    assert_eq!(
+        [ask("127.0.0.1"), ask("127.0.0.2"), ask("127.0.0.3")],
+        [200, 200, 429]
+    );
     assert_eq!(ask("127.0.1.1"), 200, "another network");
 }
 
@@ -268,10 +303,18 @@ fn every_request_has_exactly_one_outcome() {
         client.get("/");
     }
     let lines = gate.log(7);
-    let of = |outcome: &str| lines.iter().filter(|line| line["outcome"] == outcome).count();
+    let of = |outcome: &str| {
+        lines
+            .iter()
+            .filter(|line| line["outcome"] == outcome)
+            .count()
+    };
     assert_eq!((of("forwarded"), of("refused"), lines.len()), (2, 5, 7));
     assert_eq!(lines[6]["reason"], "client_rate");
     assert_eq!(lines[6]["http.response.status_code"], 429);
     let requests = &gate.status()["requests"];
-    assert_eq!((requests["forwarded"].clone(), requests["refused"].clone()), (2.into(), 5.into()));
+    assert_eq!(
+        (requests["forwarded"].clone(), requests["refused"].clone()),
+        (2.into(), 5.into())
+    );
 }

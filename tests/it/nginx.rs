@@ -48,7 +48,8 @@ impl Nginx {
 
 fn configuration(address: SocketAddr) -> String {
     // Workers of a root's nginx are somebody else, who cannot read a temporary folder.
-    let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let root =
+        fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     let user = if root { "user root;" } else { "" };
     format!(
         "{user} daemon off; master_process off; worker_processes 1; pid nginx.pid;
@@ -69,7 +70,15 @@ fn configuration(address: SocketAddr) -> String {
 fn curl() -> Command {
     let mut curl = tool("curl", "curl");
     let patience = PATIENCE.as_secs().to_string();
-    curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", &patience]);
+    curl.args([
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--noproxy",
+        "*",
+        "--max-time",
+        &patience,
+    ]);
     curl
 }
 
@@ -99,10 +108,22 @@ fn a_large_file_goes_down_and_up() {
     good(curl().arg("--output").arg(&down).arg(url("original")));
     assert!(same(&original, &down), "another file came down");
     good(curl().arg("--upload-file").arg(&original).arg(url("up")));
-    assert!(same(&original, &nginx.files.join("up")), "another file went up");
+    assert!(
+        same(&original, &nginx.files.join("up")),
+        "another file went up"
+    );
     let chunked = ["--header", "Transfer-Encoding: chunked"];
-    good(curl().args(chunked).arg("--upload-file").arg(&original).arg(url("chunked")));
-    assert!(same(&original, &nginx.files.join("chunked")), "other chunks went up");
+    good(
+        curl()
+            .args(chunked)
+            .arg("--upload-file")
+            .arg(&original)
+            .arg(url("chunked")),
+    );
+    assert!(
+        same(&original, &nginx.files.join("chunked")),
+        "other chunks went up"
+    );
 }
 
 #[test]
@@ -120,7 +141,10 @@ fn parts_conditions_and_heads_of_files_are_nginxs() {
     let etag = format!("If-None-Match: {}", whole.field("etag").unwrap());
     assert_eq!(client.get_with("/file", &[&etag]).status, 304);
     client.send("HEAD /file HTTP/1.1\r\nHost: test\r\n\r\n");
-    assert_eq!(client.response_to_head().field("content-length"), Some("100000"));
+    assert_eq!(
+        client.response_to_head().field("content-length"),
+        Some("100000")
+    );
     assert_eq!(client.get("/missing").status, 404);
     assert_eq!(client.get("/said").text(), "GET 127.0.0.1 1.1 tidegate\n");
 }
@@ -131,7 +155,10 @@ fn curl_keeps_one_connection_for_many_requests() {
     let gate = before(&nginx);
     let url = format!("http://{}/said?[1-50]", gate.address);
     let said = good(curl().args(["--write-out", "%{num_connects}\n"]).arg(url));
-    let opened: u32 = said.lines().filter_map(|line| line.parse::<u32>().ok()).sum();
+    let opened: u32 = said
+        .lines()
+        .filter_map(|line| line.parse::<u32>().ok())
+        .sum();
     assert_eq!(opened, 1, "connections for 50 requests");
     assert_eq!(said.matches("GET 127.0.0.1 1.1 tidegate").count(), 50);
 }
@@ -161,6 +188,9 @@ fn wrk_sees_no_error() {
     assert!(!said.contains("Non-2xx"), "{said}");
     assert!(said.contains("Requests/sec"), "{said}");
     let requests = gate.status()["requests"].clone();
-    assert!(requests["forwarded"].as_u64() > Some(100), "{requests:#}\n{said}");
+    assert!(
+        requests["forwarded"].as_u64() > Some(100),
+        "{requests:#}\n{said}"
+    );
     assert_eq!(requests["refused"], 0, "{requests:#}");
 }

@@ -116,7 +116,11 @@ fn a_pipelined_request_that_is_malformed_ends_the_connection_after_the_good_ones
     let app = saying();
     let gate = Gate::before(&app, ROOMY);
     let mut client = gate.connect();
-    client.send(format!("{}GET no-slash HTTP/1.1\r\nHost: test\r\n\r\n{}", get("/good"), get("/")));
+    client.send(format!(
+        "{}GET no-slash HTTP/1.1\r\nHost: test\r\n\r\n{}",
+        get("/good"),
+        get("/")
+    ));
     assert_eq!(client.response().text(), "GET /good ");
     let refused = client.response();
     assert_eq!((refused.status, refused.closes()), (400, true));

@@ -18,7 +18,10 @@ fn it_prints_what_changed() {
     let gate = Gate::start(&burst(&app, 5));
     let said = gate.verb(&["reload"]).good();
     assert!(said.contains("nothing is different"), "{said}");
-    gate.folder.configure(&format!("{}[deadlines]\nkeepalive = \"5s\"\n", burst(&app, 9)));
+    gate.folder.configure(&format!(
+        "{}[deadlines]\nkeepalive = \"5s\"\n",
+        burst(&app, 9)
+    ));
     let said = gate.verb(&["reload"]).good();
     for line in [
         "2 changes",
@@ -29,7 +32,10 @@ fn it_prints_what_changed() {
     }
     gate.folder.configure(&burst(&app, 9));
     let changed = gate.verb(&["reload", "-o", "json"]).json();
-    assert_eq!(changed["changes"][0], "deadlines.keepalive: \"5s\" -> default");
+    assert_eq!(
+        changed["changes"][0],
+        "deadlines.keepalive: \"5s\" -> default"
+    );
     assert!(gate.has_said("reloaded: client.limit.burst: 5 -> 9"));
 }
 
@@ -47,7 +53,10 @@ fn what_a_client_has_used_is_not_forgotten() {
     gate.folder.configure(&burst(&app, 2));
     gate.verb(&["reload"]).good();
     let refusal = client.get("/");
-    assert_eq!(refusal.field("ratelimit-policy"), Some("\"client\";q=2;w=7200"));
+    assert_eq!(
+        refusal.field("ratelimit-policy"),
+        Some("\"client\";q=2;w=7200")
+    );
 }
 
 #[test]
@@ -58,7 +67,9 @@ fn a_signal_reloads_too() {
     assert_eq!([client.get("/").status, client.get("/").status], [200, 429]);
     gate.folder.configure(&burst(&app, 3));
     gate.signal("HUP");
-    eventually("the signal to be obeyed", || gate.has_said("reloaded: 1 changes"));
+    eventually("the signal to be obeyed", || {
+        gate.has_said("reloaded: 1 changes")
+    });
     assert_eq!(client.get("/").status, 200);
 }
 
@@ -109,7 +120,11 @@ fn a_broken_file_leaves_the_old_configuration_in_force() {
         assert!(problem.contains("tidegate.toml"), "{problem}");
     }
     let output = gate.verb(&["reload"]);
-    assert!(output.stderr.contains("tidegate.toml:2"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("tidegate.toml:2"),
+        "{}",
+        output.stderr
+    );
     assert!(output.stderr.contains("bursts"), "{}", output.stderr);
     assert!(gate.has_said("not reloaded, the running configuration stays"));
     let human = gate.verb(&["status"]).good();
@@ -171,14 +186,18 @@ fn a_broken_file_of_known_customers_changes_nothing() {
     assert!(matches!(output.code, 1 | 2), "{output:?}");
     assert!(output.stderr.contains("known.txt:2"), "{}", output.stderr);
     assert_eq!(gate.status()["known"]["prefixes"], 2);
-    gate.folder.write("known.txt", "127.0.0.1\n127.0.0.2\n127.0.0.3\n");
+    gate.folder
+        .write("known.txt", "127.0.0.1\n127.0.0.2\n127.0.0.3\n");
     let said = gate.verb(&["reload"]).good();
     assert!(said.contains("known prefixes: 2 -> 3"), "{said}");
 }
 
 #[test]
 fn upstreams_and_routes_come_and_go() {
-    let (first, second) = (App::answering(|_| Reply::text("first")), App::answering(|_| Reply::text("second")));
+    let (first, second) = (
+        App::answering(|_| Reply::text("first")),
+        App::answering(|_| Reply::text("second")),
+    );
     let one = with_upstream(&[first.address], "");
     let gate = Gate::start(&one);
     let mut client = gate.connect();
@@ -200,7 +219,10 @@ fn upstreams_and_routes_come_and_go() {
         .map(|upstream| upstream["name"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["app", "new"]);
-    assert_eq!(status["upstreams"][0]["succeeded"], 2, "an upstream that stays keeps its counters");
+    assert_eq!(
+        status["upstreams"][0]["succeeded"], 2,
+        "an upstream that stays keeps its counters"
+    );
     gate.folder.configure(&with_upstream(&[second.address], ""));
     gate.verb(&["reload"]).good();
     assert_eq!(client.get("/").text(), "second");
@@ -230,17 +252,24 @@ fn a_request_under_way_keeps_the_upstream_that_is_removed() {
 #[test]
 fn caps_and_deadlines_change_for_open_connections() {
     let app = App::echoing_paths();
-    let gate = Gate::start(&with_upstream(&[app.address], "[client]\nconnections = 2\n"));
+    let gate = Gate::start(&with_upstream(
+        &[app.address],
+        "[client]\nconnections = 2\n",
+    ));
     let mut open = [gate.connect(), gate.connect()];
     for client in &mut open {
         assert_eq!(client.get("/").status, 200);
     }
     let config = "[client]\nconnections = 5\n[deadlines]\nkeepalive = \"200ms\"\n";
-    gate.folder.configure(&with_upstream(&[app.address], config));
+    gate.folder
+        .configure(&with_upstream(&[app.address], config));
     gate.verb(&["reload"]).good();
     assert_eq!(gate.get("/").status, 200, "a third connection");
     for client in &mut open {
         assert_eq!(client.get("/").status, 200);
-        assert!(client.is_closed(), "the new deadline holds from the next request on");
+        assert!(
+            client.is_closed(),
+            "the new deadline holds from the next request on"
+        );
     }
 }

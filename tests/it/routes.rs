@@ -97,7 +97,12 @@ fn other_spellings_of_a_path_are_the_same_path() {
     ] {
         assert_eq!(answers(&gate, "GET", "test", path), "admin", "{path}");
     }
-    for path in ["/admin/../admin/x", "/./admin/x", "/%2e%2e/admin/x", "/a/%2E./x"] {
+    for path in [
+        "/admin/../admin/x",
+        "/./admin/x",
+        "/%2e%2e/admin/x",
+        "/a/%2E./x",
+    ] {
         assert_eq!(
             answers(&gate, "GET", "test", path),
             "(400 malformed)",
@@ -137,7 +142,10 @@ fn the_first_route_that_matches_in_everything_wins() {
     let gate = routing(
         &upstreams,
         &[
-            ("host = \"a.example\"\npath = \"/x\"\nmethods = [\"POST\"]", "one"),
+            (
+                "host = \"a.example\"\npath = \"/x\"\nmethods = [\"POST\"]",
+                "one",
+            ),
             ("path = \"/x\"", "two"),
             ("host = \"a.example\"", "three"),
         ],
@@ -163,7 +171,10 @@ fn a_request_without_route_costs_no_connection_and_no_app() {
     let gate = routing(&[("app", app.address)], &[("path = \"/app\"", "app")]);
     let mut client = gate.connect();
     let response = client.get("/other");
-    assert_eq!((response.status, response.reason().as_str()), (404, "no_route"));
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (404, "no_route")
+    );
     assert_eq!(response.field("cache-control"), Some("no-store"));
     assert_eq!(response.field("retry-after"), None, "waiting does not help");
     assert_eq!(client.get("/app").text(), "app");

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{App, Connection, Folder, Gate, Load, ROOMY, eventually, with_upstream};
+use crate::harness::{
+    App, Connection, Folder, Gate, Load, Output, ROOMY, eventually, with_upstream,
+};
 
 const KNOWN: &str = "127.0.0.9";
 
@@ -39,7 +41,10 @@ fn unknown_clients_are_refused_from_their_next_request_on() {
     assert_eq!(customer.get("/").status, 200);
     known_only(&gate, &[]);
     let refusal = stranger.get("/");
-    assert_eq!((refusal.status, refusal.reason().as_str()), (503, "unknown_client"));
+    assert_eq!(
+        (refusal.status, refusal.reason().as_str()),
+        (503, "unknown_client")
+    );
     let again: u64 = refusal.field("retry-after").unwrap().parse().unwrap();
     assert!((30..=60).contains(&again), "Retry-After: {again}");
     assert_eq!(refusal.field("cache-control"), Some("no-store"));
@@ -124,7 +129,11 @@ fn it_ends_by_itself_and_the_mode_before_returns() {
     assert_eq!(mode_of(&gate), "observe");
     assert_eq!(gate.metric("tidegate_mode{mode=\"observe\"}"), 1.0);
     assert_eq!(gate.metric("tidegate_mode_end_timestamp_seconds"), 0.0);
-    assert!(gate.has_said("mode known-only has ended"), "{:#?}", gate.messages());
+    assert!(
+        gate.has_said("mode known-only has ended"),
+        "{:#?}",
+        gate.messages()
+    );
 }
 
 #[test]
@@ -132,7 +141,8 @@ fn it_survives_a_crash_with_the_time_that_is_left() {
     let (app, gate) = knowing(KNOWN, "");
     known_only(&gate, &["--for", "1h"]);
     let before = gate.verb(&["mode", "-o", "json"]).json();
-    gate.verb(&["known", "add", "127.0.0.7", "--reason", "a friend"]).good();
+    gate.verb(&["known", "add", "127.0.0.7", "--reason", "a friend"])
+        .good();
     let folder = gate.kill();
     let config = format!("{ROOMY}[known]\nfiles = [\"known.txt\"]\n");
     let gate = Gate::start_in(folder, &with_upstream(&[app.address], &config));
@@ -150,7 +160,9 @@ fn it_survives_a_crash_with_the_time_that_is_left() {
 fn what_ended_while_the_gate_was_down_does_not_come_back() {
     let (app, gate) = knowing(KNOWN, "");
     known_only(&gate, &["--for", "1s"]);
-    let until = gate.verb(&["mode", "-o", "json"]).json()["until"].as_u64().unwrap();
+    let until = gate.verb(&["mode", "-o", "json"]).json()["until"]
+        .as_u64()
+        .unwrap();
     let folder = gate.kill();
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     eventually("the end to pass", || now().unwrap().as_secs() >= until);
@@ -180,10 +192,21 @@ fn the_mode_is_shown_with_its_end_and_reason() {
     let (_app, gate) = knowing(KNOWN, "");
     assert!(gate.verb(&["mode"]).good().starts_with("normal"));
     let said = gate
-        .verb(&["mode", "known-only", "--for", "30m", "--reason", "the flood of tonight"])
+        .verb(&[
+            "mode",
+            "known-only",
+            "--for",
+            "30m",
+            "--reason",
+            "the flood of tonight",
+        ])
         .good();
     for text in [said, gate.verb(&["mode"]).good()] {
-        for word in ["known-only for another ", "then normal", "the flood of tonight"] {
+        for word in [
+            "known-only for another ",
+            "then normal",
+            "the flood of tonight",
+        ] {
             assert!(text.contains(word), "no {word:?} in {text}");
         }
     }
@@ -222,9 +245,13 @@ fn nonsense_is_a_usage_error_and_changes_nothing() {
         &["mode", "known-only", "--for", "0s"],
         &["mode", "--for", "5m"],
     ] {
-        let output = gate.verb(arguments);
-        assert_eq!((output.code, output.stdout.as_str()), (2, ""), "{arguments:?}");
-        assert!(!output.stderr.is_empty());
+        let Output {
+            code,
+            stdout,
+            stderr,
+        } = gate.verb(arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(stderr.contains("--help"), "{arguments:?}: {stderr}");
     }
     let output = gate.verb(&["known", "add", "127.0.0.300"]);
     assert_eq!(output.code, 1, "{output:?}");
@@ -242,7 +269,9 @@ fn no_request_of_a_known_client_fails_while_the_mode_is_switched_under_load() {
         known_only(&gate, &[]);
         let refused = unknown_refused(&gate);
         customers.wait_for(20);
-        eventually("the flood to be refused", || unknown_refused(&gate) > refused);
+        eventually("the flood to be refused", || {
+            unknown_refused(&gate) > refused
+        });
         gate.verb(&["mode", "normal"]).good();
         customers.wait_for(20);
     }
@@ -250,7 +279,11 @@ fn no_request_of_a_known_client_fails_while_the_mode_is_switched_under_load() {
     flood.wait_for(10);
     let late = Load::from(&["127.0.0.4"], &gate);
     late.wait_for(20);
-    assert_eq!(late.stop().other_than(503), 0, "after the switch strangers get 503");
+    assert_eq!(
+        late.stop().other_than(503),
+        0,
+        "after the switch strangers get 503"
+    );
     let flood = flood.stop();
     assert_eq!(flood.other_than(200), flood.of(503), "{flood:?}");
     assert!(flood.of(503) > 0, "{flood:?}");

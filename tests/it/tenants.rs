@@ -33,10 +33,18 @@ fn a_host_is_a_tenant() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, &tiers("host"));
     assert_eq!(passing(&gate, "/", &["Host: gold"]), 5);
-    assert_eq!(passing(&gate, "/", &["Host: GOLD:8080"]), 0, "the same tenant");
+    assert_eq!(
+        passing(&gate, "/", &["Host: GOLD:8080"]),
+        0,
+        "the same tenant"
+    );
     assert_eq!(passing(&gate, "/", &["Host: silver"]), 5, "another tenant");
     assert_eq!(passing(&gate, "/", &["Host: unknown"]), 2);
-    assert_eq!(passing(&gate, "/", &["Host: another"]), 0, "all unlisted share");
+    assert_eq!(
+        passing(&gate, "/", &["Host: another"]),
+        0,
+        "all unlisted share"
+    );
 }
 
 #[test]
@@ -45,7 +53,11 @@ fn a_host_with_a_route_has_a_budget_of_its_own_without_being_listed() {
     let routes = "[[route]]\nhost = \"one.example\"\nupstream = \"app\"\n\
                   [[route]]\nhost = \"two.example\"\nupstream = \"app\"\n[[route]]\nupstream = \"app\"\n";
     let gate = Gate::before(&app, &format!("{}{routes}", tiers("host")));
-    for host in ["Host: one.example", "Host: two.example", "Host: any.example"] {
+    for host in [
+        "Host: one.example",
+        "Host: two.example",
+        "Host: any.example",
+    ] {
         assert_eq!(passing(&gate, "/", &[host]), 2, "{host}");
     }
     assert_eq!(passing(&gate, "/", &["Host: other.example"]), 0);
@@ -58,7 +70,11 @@ fn a_header_names_the_tenant() {
     assert_eq!(passing(&gate, "/", &["X-Api-Key: gold"]), 5);
     assert_eq!(passing(&gate, "/", &["x-api-key: silver"]), 5);
     assert_eq!(passing(&gate, "/", &["X-Api-Key: invented"]), 2);
-    assert_eq!(passing(&gate, "/", &[]), 0, "without a name is unlisted, too");
+    assert_eq!(
+        passing(&gate, "/", &[]),
+        0,
+        "without a name is unlisted, too"
+    );
     let two = ["X-Api-Key: gold", "X-Api-Key: silver"];
     assert_eq!(passing(&gate, "/", &two), 0, "two names are none");
 }
@@ -90,7 +106,10 @@ fn other_spellings_of_a_path_are_the_same_tenant() {
     assert_eq!(passing(&gate, "/t/gold", &[]), 5);
     for path in ["//t//gold", "/t/%67old", "/%74/gold/"] {
         let passed = passing(&gate, path, &[]);
-        assert_eq!(passed, 0, "{path} is gold's, who has nothing left, and not a new budget");
+        assert_eq!(
+            passed, 0,
+            "{path} is gold's, who has nothing left, and not a new budget"
+        );
     }
 }
 
@@ -107,7 +126,10 @@ fn unlisted_tenants_cannot_invent_themselves_a_budget() {
         .count();
     assert_eq!(passed, 2);
     let tracked = gate.metric("tidegate_clients_tracked");
-    assert!(tracked <= 2.0, "{tracked} buckets for a client and all unlisted tenants");
+    assert!(
+        tracked <= 2.0,
+        "{tracked} buckets for a client and all unlisted tenants"
+    );
 }
 
 /// A gate whose tenants have two places, and an app that answers `/slow` when the latch opens.
@@ -130,12 +152,16 @@ fn begin(gate: &Gate, app: &App, host: &str) -> Connection {
     let before = app.requests();
     let mut client = gate.connect();
     client.send(format!("GET /slow HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-    eventually("the request to reach the app", || app.requests() == before + 1);
+    eventually("the request to reach the app", || {
+        app.requests() == before + 1
+    });
     client
 }
 
 fn status_of(gate: &Gate, host: &str) -> u16 {
-    gate.connect().get_with("/", &[&format!("Host: {host}")]).status
+    gate.connect()
+        .get_with("/", &[&format!("Host: {host}")])
+        .status
 }
 
 #[test]
@@ -144,7 +170,10 @@ fn a_tenant_has_so_many_requests_in_flight() {
     let mut busy = [begin(&gate, &app, "gold"), begin(&gate, &app, "gold")];
     let mut client = gate.connect();
     let refusal = client.get_with("/", &["Host: gold"]);
-    assert_eq!((refusal.status, refusal.reason().as_str()), (429, "tenant_in_flight"));
+    assert_eq!(
+        (refusal.status, refusal.reason().as_str()),
+        (429, "tenant_in_flight")
+    );
     let again: u64 = refusal.field("retry-after").unwrap().parse().unwrap();
     assert!((1..=3).contains(&again), "Retry-After: {again}");
     assert_eq!(status_of(&gate, "silver"), 200, "another tenant");
@@ -152,7 +181,9 @@ fn a_tenant_has_so_many_requests_in_flight() {
     for client in &mut busy {
         assert_eq!(client.response().status, 200);
     }
-    eventually("the places to be given back", || status_of(&gate, "gold") == 200);
+    eventually("the places to be given back", || {
+        status_of(&gate, "gold") == 200
+    });
 }
 
 #[test]
@@ -161,7 +192,9 @@ fn a_place_in_flight_is_given_back_when_the_client_goes_away() {
     let busy = [begin(&gate, &app, "gold"), begin(&gate, &app, "gold")];
     assert_eq!(status_of(&gate, "gold"), 429);
     drop(busy);
-    eventually("the places to be given back", || status_of(&gate, "gold") == 200);
+    eventually("the places to be given back", || {
+        status_of(&gate, "gold") == 200
+    });
     latch.open();
     let gone = "tidegate_requests_total{outcome=\"failed\",reason=\"client_gone\"}";
     eventually("the outcomes to be counted", || gate.metric(gone) == 2.0);

@@ -59,7 +59,11 @@ fn masked(text: &str) -> Vec<u8> {
     assert!(length < 126, "short frames only");
     let mut frame = vec![0x81, 0x80 | length];
     frame.extend_from_slice(&mask);
-    frame.extend(text.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame.extend(
+        text.bytes()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     frame
 }
 
@@ -124,12 +128,13 @@ fn an_app_may_switch_at_once() {
 
 #[test]
 fn the_server_may_speak_first_in_the_very_packet_of_the_handshake() {
-    let app = App::accepting(|mut stream| {
-        read_head(&mut stream);
-        thread::sleep(THOUGHT);
-        let together = [SWITCHING.as_bytes(), b"\x81\x07welcome"].concat();
-        stream.write_all(&together).unwrap();
-        echo(&mut stream);
+    let app = App::answering(|_| {
+        Reply::Takeover(Box::new(|mut stream| {
+            thread::sleep(THOUGHT);
+            let together = [SWITCHING.as_bytes(), b"\x81\x07welcome"].concat();
+            stream.write_all(&together).unwrap();
+            echo(&mut stream);
+        }))
     });
     let gate = Gate::before(&app, "");
     let mut client = upgraded(&gate);
@@ -146,7 +151,10 @@ fn many_bytes_go_both_ways_at_once() {
     let bytes = pattern(4 * 1024 * 1024);
     let sent = bytes.clone();
     let sending = std::thread::spawn(move || sender.send(sent));
-    assert!(client.read_exact(bytes.len()) == bytes, "other bytes came back");
+    assert!(
+        client.read_exact(bytes.len()) == bytes,
+        "other bytes came back"
+    );
     sending.join().unwrap();
 }
 
@@ -241,7 +249,10 @@ fn an_app_cannot_switch_what_nobody_asked_to_switch() {
     let app = App::answering(|_| Reply::Raw(SWITCHING.into()));
     let gate = Gate::before(&app, "");
     let response = gate.get("/");
-    assert_eq!((response.status, response.reason().as_str()), (502, "upstream_broken"));
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (502, "upstream_broken")
+    );
 }
 
 #[test]

@@ -63,7 +63,10 @@ fn without_any_server_a_request_fails_at_once_and_says_why() {
 fn a_post_that_cannot_be_delivered_is_answered_too() {
     let gate = gate(&[unused_address()], "");
     let response = gate.connect().post("/", "body");
-    assert_eq!((response.status, response.reason().as_str()), (502, "upstream_connect"));
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (502, "upstream_connect")
+    );
 }
 
 #[test]
@@ -78,7 +81,10 @@ fn an_app_that_says_nothing_is_given_up_at_its_deadline() {
     let started = Instant::now();
     let response = gate.get("/");
     let taken = started.elapsed();
-    assert_eq!((response.status, response.reason().as_str()), (504, "upstream_timeout"));
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (504, "upstream_timeout")
+    );
     assert!(
         (300..1500).contains(&taken.as_millis()),
         "answered after {taken:?}"
@@ -99,7 +105,10 @@ fn an_app_that_stops_in_the_middle_of_its_head_is_given_up_too() {
         "[deadlines]\nupstream_response = \"300ms\"\n",
     );
     let response = gate.get("/");
-    assert_eq!((response.status, response.reason().as_str()), (504, "upstream_timeout"));
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (504, "upstream_timeout")
+    );
 }
 
 #[test]
@@ -108,11 +117,18 @@ fn an_app_that_closes_instead_of_answering_is_broken() {
     let gate = gate(&[app.address], "");
     for _ in 0..2 {
         let response = gate.get("/");
-        assert_eq!((response.status, response.reason().as_str()), (502, "upstream_broken"));
+        assert_eq!(
+            (response.status, response.reason().as_str()),
+            (502, "upstream_broken")
+        );
     }
     let response = gate.connect().post("/", "body");
     assert_eq!(response.status, 502);
-    assert_eq!(app.requests(), 3, "what may have been done is not done again");
+    assert_eq!(
+        app.requests(),
+        3,
+        "what may have been done is not done again"
+    );
     assert_eq!(failed(&gate, "upstream_broken"), 3.0);
 }
 
@@ -121,7 +137,10 @@ fn an_app_that_closes_in_the_middle_of_its_head_is_broken() {
     let app = App::answering(|_| Reply::Raw(b"HTTP/1.1 200 OK\r\nX-Half".into()));
     let gate = gate(&[app.address], "");
     let response = gate.get("/");
-    assert_eq!((response.status, response.reason().as_str()), (502, "upstream_broken"));
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (502, "upstream_broken")
+    );
 }
 
 #[test]
@@ -201,7 +220,10 @@ fn a_name_that_does_not_resolve_stops_neither_the_gate_nor_the_operator() {
     let config = "[upstream.app]\nservers = [\"name.invalid:80\"]\n";
     let gate = Gate::start(config);
     let response = gate.get("/");
-    assert_eq!((response.status, response.reason().as_str()), (503, "upstream_unresolved"));
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (503, "upstream_unresolved")
+    );
     let again: u64 = response.field("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&again), "Retry-After: {again}");
     let warned = |line: &String| line.contains("WARN") && line.contains("name.invalid:80");
@@ -211,7 +233,10 @@ fn a_name_that_does_not_resolve_stops_neither_the_gate_nor_the_operator() {
         gate.messages()
     );
     let upstream = &gate.status()["upstreams"][0];
-    assert_eq!((upstream["servers"].clone(), upstream["resolved_at"].clone()), (0.into(), 0.into()));
+    assert_eq!(
+        (upstream["servers"].clone(), upstream["resolved_at"].clone()),
+        (0.into(), 0.into())
+    );
     let problem = upstream["problem"].as_str().unwrap();
     assert!(problem.contains("name.invalid:80"), "{problem}");
     let human = gate.verb(&["status"]).good();
@@ -260,7 +285,10 @@ fn an_app_that_comes_up_late_is_reached() {
     assert_eq!((response.status, response.text().as_str()), (200, "up"));
     let status = gate.status();
     let upstream = &status["upstreams"][0];
-    assert_eq!((upstream["succeeded"].clone(), upstream["failed"].clone()), (1.into(), 1.into()));
+    assert_eq!(
+        (upstream["succeeded"].clone(), upstream["failed"].clone()),
+        (1.into(), 1.into())
+    );
 }
 
 #[test]

@@ -43,7 +43,10 @@ impl Response {
 
     /// The `reason` that a refusal or failure names.
     pub fn reason(&self) -> String {
-        self.problem()["reason"].as_str().unwrap_or_default().to_owned()
+        self.problem()["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Whether the connection ends behind it.

@@ -17,7 +17,7 @@ pub use app::{App, Reply, Request, read_head, unused_address};
 pub use client::{Connection, Response};
 pub use gate::{Folder, Gate, Output, tidegate, with_upstream};
 pub use latch::Latch;
-pub use load::{Load, Tally};
+pub use load::Load;
 pub use tool::{Process, tool};
 
 use std::time::{Duration, Instant};
