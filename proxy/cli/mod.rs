@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::admin::Client;
+use crate::known::FilesError;
 
 /// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
 #[derive(Debug, Parser)]
@@ -100,7 +101,7 @@ pub fn main() -> ExitCode {
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            let invalid = error.is::<tidegate_config::Error>();
+            let invalid = error.is::<tidegate_config::Error>() || error.is::<FilesError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }
     }
