@@ -12,5 +12,7 @@
 
 mod harness;
 
+/// The demo: its story holds, and nothing stays of it.
+mod demo;
 /// Forwarding to an app: bodies, fields, routes, retries.
 mod forwarding;
