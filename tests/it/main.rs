@@ -12,6 +12,8 @@
 
 mod harness;
 
+/// The demo: its story holds, and nothing stays of it.
+mod demo;
 /// Forwarding to an app: bodies, fields, routes, retries.
 mod forwarding;
 /// What the README shows works as it is written.
