@@ -128,10 +128,12 @@ impl Connection<'_> {
                 }
                 Turn::Forward {
                     exchange,
+                    rewritten,
                     framing,
                     keep_alive,
                 } => {
                     let bytes = stream.begin_body(length, framing, exchange.websocket);
+                    let bytes = rewritten.unwrap_or(bytes);
                     match self.forward(stream, bytes, exchange, keep_alive).await {
                         Some(kept) => stream = kept,
                         None => return,
@@ -169,7 +171,7 @@ impl Connection<'_> {
                     false => Err(End::Head(HeadError::TooLarge)),
                 };
             }
-            head::check_partial(stream.buffered()).map_err(End::Head)?;
+            head::check_partial(stream.buffered(), searched).map_err(End::Head)?;
             searched = stream.buffered().len();
             let read = match (searched, deadline) {
                 (0, None) => self.wait_for_request(stream, first).await?,

@@ -16,5 +16,7 @@ mod harness;
 mod demo;
 /// Forwarding to an app: bodies, fields, routes, retries.
 mod forwarding;
+/// Heads that two parsers could read differently are refused; good ones pass.
+mod heads;
 /// What the README shows works as it is written.
 mod readme;
