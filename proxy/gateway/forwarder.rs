@@ -4,7 +4,8 @@ use std::any::Any;
 use std::io;
 
 use async_trait::async_trait;
-use http::header::HOST;
+use http::Version;
+use http::header::{HOST, TRANSFER_ENCODING};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -132,6 +133,13 @@ impl ProxyHttp for Forwarder {
     ) -> Result<()> {
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             session.set_read_timeout(Some(UPGRADED_IDLE));
+        }
+        // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
+        // the end of its body instead.
+        if session.req_header().version == Version::HTTP_10
+            && response.remove_header(&TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
         }
         fields::to_client(response);
         Ok(())
