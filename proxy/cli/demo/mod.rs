@@ -26,6 +26,9 @@ use crate::descriptors;
 use story::Story;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Ctrl-C ends it at any time, with 0 after the story and 130 in the middle of it."
+)]
 pub(crate) struct Arguments {
     /// End by itself after the story, with 1 when a known customer was not served
     #[arg(long)]

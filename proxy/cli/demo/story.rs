@@ -34,6 +34,9 @@ pub(super) struct Story {
     /// How long a line takes.
     line: Duration,
     begun: Instant,
+    act: Option<Act>,
+    /// Searches that had reached the app when the act began.
+    searches: u64,
     /// Searches that reached the app, by act.
     reached: BTreeMap<Act, u64>,
 }
@@ -61,6 +64,8 @@ impl Story {
             program: program(),
             line: Duration::from_secs(1).mul_f64(pace),
             begun: Instant::now(),
+            act: None,
+            searches: 0,
             reached: BTreeMap::new(),
         };
         story.introduce()?;
@@ -98,7 +103,7 @@ To look in from another terminal
     pub(super) async fn tell(&mut self) -> anyhow::Result<u64> {
         self.screen.heading("1. A calm day, in the mode `normal`")?;
         self.screen.columns()?;
-        self.act(Act::Calm).await?;
+        self.play(Act::Calm).await?;
         let flood = self.flood().await?;
         self.known_only().await?;
         drop(flood);
@@ -113,8 +118,9 @@ To look in from another terminal
             "Each is held to one search a second (429), yet together they fill the app,\nand everybody waits in line:\n",
         )?;
         self.screen.columns()?;
+        self.enter(Some(Act::Flood));
         let flood = Traffic::flood(&self.aim);
-        self.act(Act::Flood).await?;
+        self.lines(Act::Flood).await?;
         Ok(flood)
     }
 
@@ -131,8 +137,8 @@ To look in from another terminal
         ])
         .await?;
         self.screen.columns()?;
-        self.act(Act::Switch).await?;
-        self.act(Act::KnownOnly).await?;
+        self.play(Act::Switch).await?;
+        self.play(Act::KnownOnly).await?;
         let visitor = VISITORS.addresses().next().context("a visitor")?;
         let mut visitor = Caller::new(self.aim.gate, self.aim.origin, visitor);
         let mut seen = Vec::new();
@@ -152,20 +158,32 @@ To look in from another terminal
             .heading("4. The flood is over, and the operator opens again")?;
         self.verb(&["mode", "normal"]).await?;
         self.screen.columns()?;
-        self.act(Act::After).await
+        self.play(Act::After).await
+    }
+
+    /// What is sent, and what reaches the app, belongs to this act from now on.
+    fn enter(&mut self, act: Option<Act>) {
+        self.aim.tally.enter(act);
+        let searches = self.app.searches();
+        if let Some(ended) = std::mem::replace(&mut self.act, act) {
+            self.reached.insert(ended, searches - self.searches);
+        }
+        self.searches = searches;
     }
 
     /// Lets an act happen, a line at a time.
-    async fn act(&mut self, act: Act) -> anyhow::Result<()> {
-        let before = self.app.searches();
-        self.aim.tally.enter(Some(act));
+    async fn play(&mut self, act: Act) -> anyhow::Result<()> {
+        self.enter(Some(act));
+        self.lines(act).await
+    }
+
+    async fn lines(&mut self, act: Act) -> anyhow::Result<()> {
         for _ in 0..act.lines() {
             tokio::time::sleep(self.line).await;
             self.gate.check()?;
             self.screen
                 .line(self.begun.elapsed(), &self.aim.tally.line())?;
         }
-        self.reached.insert(act, self.app.searches() - before);
         Ok(())
     }
 
@@ -181,8 +199,8 @@ To look in from another terminal
         self.screen.typed(&command, &printed)
     }
 
-    async fn summarise(&self) -> anyhow::Result<u64> {
-        self.aim.tally.enter(None);
+    async fn summarise(&mut self) -> anyhow::Result<u64> {
+        self.enter(None);
         let total = || self.aim.tally.total(Party::Customers);
         let deadline = Instant::now() + LAST_ANSWERS;
         while total().1 > 0 && Instant::now() < deadline {
