@@ -12,6 +12,8 @@
 
 mod harness;
 
+/// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
+mod chunks;
 /// Forwarding to an app: bodies, fields, routes, retries.
 mod forwarding;
 /// Heads that two parsers could read differently are refused; good ones pass.
