@@ -33,7 +33,6 @@ pub(super) enum Turn {
         /// The head, where the app is to see another one than was sent.
         rewritten: Option<BytesMut>,
         framing: Framing,
-        keep_alive: bool,
     },
 }
 
@@ -79,7 +78,6 @@ impl Asked<'_> {
                 rewritten: head
                     .in_origin_form(self.buffered.get(..self.length).unwrap_or_default()),
                 framing: head.framing,
-                keep_alive: head.keep_alive && !self.draining,
                 exchange: Box::new(Exchange {
                     gate: self.gate.clone(),
                     upstream: route.upstream.clone(),
@@ -91,6 +89,7 @@ impl Asked<'_> {
                         .and_then(|tenant| tenant.name)
                         .map(Box::from),
                     websocket: head.websocket,
+                    keep_alive: head.keep_alive && !self.draining,
                     started,
                     permits,
                     tried: Vec::new(),

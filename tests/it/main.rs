@@ -16,12 +16,12 @@ mod harness;
 mod addresses;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
+/// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
+mod chunks;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
 /// What the app and the client get to see of each other's fields.
 mod fields;
-/// Forwarding to an app and back: methods, statuses, versions, how responses end.
-mod forwarding;
 /// Heads that two parsers could read differently are refused; good ones pass.
 mod heads;
 /// Requests that are sent before the last one was answered.
