@@ -137,6 +137,8 @@ impl ProxyHttp for Forwarder {
     ) -> Result<()> {
         let exchange = exchange(context)?;
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // RFC 9110 section 7.8: nobody switches who was not asked to. Pingora would pass it on as
+            // an interim response.
             if !exchange.websocket {
                 let problem = "the upstream switches protocols unasked";
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, problem).into_up());

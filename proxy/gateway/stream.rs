@@ -57,6 +57,8 @@ pub struct ClientStream {
     /// How long a write may wait for a client that does not read.
     write_idle: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether some of what was written may still be in the write buffer below.
+    unflushed: bool,
 }
 
 impl ClientStream {
@@ -68,6 +70,7 @@ impl ClientStream {
             expecting: Expecting::Head,
             write_idle: Duration::from_secs(60),
             stalled: None,
+            unflushed: false,
         }
     }
 
@@ -220,6 +223,14 @@ impl AsyncRead for ClientStream {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Pingora buffers the parts of a response whose length is known, and reads here while it
+        // waits for the next one: the client must not wait with it. An error comes back at the next
+        // write.
+        if this.unflushed
+            && let Poll::Ready(_) = Pin::new(&mut this.io).poll_flush(cx)
+        {
+            this.unflushed = false;
+        }
         if this.expecting.is_done() {
             return this.poll_early(cx);
         }
@@ -237,6 +248,7 @@ impl AsyncWrite for ClientStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.unflushed = true;
         let written = Pin::new(&mut this.io).poll_write(cx, bytes);
         this.watch(cx, written)
     }
@@ -247,6 +259,7 @@ impl AsyncWrite for ClientStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.unflushed = true;
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
         this.watch(cx, written)
     }
@@ -258,6 +271,7 @@ impl AsyncWrite for ClientStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        this.unflushed &= flushed.is_pending();
         this.watch(cx, flushed)
     }
 

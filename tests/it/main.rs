@@ -16,20 +16,28 @@ mod harness;
 mod addresses;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
+/// Caps on open connections: of one client, and of all of them.
+mod caps;
 /// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
 mod chunks;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
 /// What the app and the client get to see of each other's fields.
 mod fields;
+/// Forwarding to an app and back: methods, statuses, versions, how responses end.
+mod forwarding;
 /// Heads that two parsers could read differently are refused; good ones pass.
 mod heads;
+/// Limits of a client: exactly as many requests as its quota allows, and how it is told.
+mod limiting;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
 /// What the README shows works as it is written.
 mod readme;
 /// Which app a request goes to.
 mod routes;
+/// Limits of a tenant: whose traffic a request is, and what its tier allows.
+mod tenants;
 /// Connections that become something else: WebSockets, and nothing but WebSockets.
 mod upgrades;
 /// Apps that are down, slow, broken, late or not to be found.
