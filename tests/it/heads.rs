@@ -557,10 +557,7 @@ fn good_heads_of_every_shape_pass() {
         (&with_target("/a?b=../../c"), "/a?b=../../c"),
         (&with_target("/%41%2f%20%00?%"), "/%41%2f%20%00?%"),
         (&with_target("/~a!$&'()*+,;=:@-._"), "/~a!$&'()*+,;=:@-._"),
-        (
-            &with_target("/{a}|^\"[]?{a}|^`\"[]"),
-            "/{a}|^\"[]?{a}|^`\"[]",
-        ),
+        (&with_target("/{a}|^\"[]?{a}|^`[]"), "/{a}|^\"[]?{a}|^`[]"),
         (&with_target("/?http://admin/"), "/?http://admin/"),
         (&with_target(&long), &long),
         (&full, "/full"),
