@@ -176,3 +176,99 @@ pub mod by_name {
         name.parse().map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Gate(tempfile::TempDir);
+
+    impl Gate {
+        fn new() -> Self {
+            Gate(tempfile::tempdir().unwrap())
+        }
+
+        /// What a start at this time finds.
+        fn start(&self, configured: Mode, now: u64) -> Switch {
+            Switch::open(StateFile::new(self.0.path(), "mode.json"), configured, now)
+        }
+    }
+
+    fn to(mode: Mode, until: Option<u64>) -> Change {
+        Change {
+            mode,
+            until,
+            reason: None,
+            set_by: None,
+        }
+    }
+
+    #[test]
+    fn the_mode_before_returns_when_one_ends() {
+        let gate = Gate::new();
+        let switch = gate.start(Mode::Observe, 0);
+        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
+        assert_eq!(switch.end_if_due(99), None);
+        assert_eq!(switch.mode(), Mode::KnownOnly);
+        assert_eq!(switch.end_if_due(100).unwrap().mode, Mode::KnownOnly);
+        assert_eq!(
+            (switch.mode(), switch.record().until),
+            (Mode::Observe, None)
+        );
+        assert_eq!(switch.end_if_due(200), None);
+    }
+
+    #[test]
+    fn prolonging_a_mode_does_not_make_it_its_own_predecessor() {
+        let gate = Gate::new();
+        let switch = gate.start(Mode::Normal, 0);
+        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
+        switch.set(to(Mode::KnownOnly, Some(300)), 90).1.unwrap();
+        assert_eq!(switch.end_if_due(100), None);
+        switch.end_if_due(300);
+        assert_eq!(switch.mode(), Mode::Normal);
+    }
+
+    #[test]
+    fn a_mode_for_a_while_within_another_returns_to_what_held_before_both() {
+        let gate = Gate::new();
+        let switch = gate.start(Mode::Normal, 0);
+        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
+        switch.set(to(Mode::Observe, Some(50)), 20).1.unwrap();
+        switch.end_if_due(50);
+        assert_eq!(switch.mode(), Mode::Normal);
+    }
+
+    #[test]
+    fn a_restart_keeps_the_mode_until_its_end_and_not_longer() {
+        let gate = Gate::new();
+        let switch = gate.start(Mode::Normal, 0);
+        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
+        let record = switch.record();
+        assert_eq!(gate.start(Mode::Observe, 99).record(), record);
+        assert_eq!(gate.start(Mode::Observe, 100).mode(), Mode::Normal);
+        switch.set(to(Mode::KnownOnly, None), 20).1.unwrap();
+        assert_eq!(gate.start(Mode::Observe, u64::MAX).mode(), Mode::KnownOnly);
+    }
+
+    #[test]
+    fn a_switch_that_cannot_be_saved_is_in_force_all_the_same() {
+        let gate = Gate::new();
+        let switch = Switch::open(
+            StateFile::new(&gate.0.path().join("gone"), "mode.json"),
+            Mode::Normal,
+            0,
+        );
+        let (record, saved) = switch.set(to(Mode::KnownOnly, Some(100)), 10);
+        assert_eq!(
+            (record.mode, switch.mode()),
+            (Mode::KnownOnly, Mode::KnownOnly)
+        );
+        assert!(
+            saved
+                .unwrap_err()
+                .to_string()
+                .contains("would not survive a restart")
+        );
+    }
+}

@@ -69,16 +69,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
     let counters = &gate.account.log.writer().counters;
     let (from_files, from_operators) = admin.reloader.known_counts();
     let [accepted, refused] = gate.account.metrics.connections();
-    let upstream = |(name, health): (String, crate::forward::Health)| wire::Upstream {
-        name,
-        servers: health.servers,
-        resolved_at: health.resolved_at,
-        problem: health.problem,
-        succeeded: health.succeeded,
-        failed: health.failed,
-        last_success: health.last_success,
-        last_failure: health.last_failure,
-    };
+    let upstreams = admin.reloader.upstreams().into_iter();
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -106,11 +97,8 @@ async fn status(State(admin): Shared) -> Json<Status> {
             from_files,
             from_operators,
         },
-        upstreams: admin
-            .reloader
-            .upstreams()
-            .into_iter()
-            .map(upstream)
+        upstreams: upstreams
+            .map(|(name, health)| wire::Upstream { name, health })
             .collect(),
         log: wire::Log {
             written: counters.written.load(Relaxed),

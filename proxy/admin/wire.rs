@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::forward::Health;
 use crate::known::Entry;
 use crate::mode::Record;
 
@@ -95,25 +96,14 @@ pub struct Known {
     pub from_operators: usize,
 }
 
-/// One upstream. Times are seconds since the epoch, zero for never.
+/// One upstream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Upstream {
     /// Its name.
     pub name: String,
-    /// Addresses that requests are spread over.
-    pub servers: usize,
-    /// When all of its names last had an answer.
-    pub resolved_at: u64,
-    /// What is wrong with its names.
-    pub problem: Option<String>,
-    /// Requests that it answered.
-    pub succeeded: u64,
-    /// Requests that it did not answer.
-    pub failed: u64,
-    /// When it last answered.
-    pub last_success: u64,
-    /// When it last did not.
-    pub last_failure: u64,
+    /// How it has been doing.
+    #[serde(flatten)]
+    pub health: Health,
 }
 
 /// Lines of the access log by what became of them.

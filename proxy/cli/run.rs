@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::{io, thread};
 
-use anyhow::bail;
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, raise};
 use tidegate_config::{Config, Server};
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -25,42 +27,69 @@ pub(crate) struct Arguments {
     listen: SocketAddr,
 
     /// The app to forward to, without a configuration file
-    #[arg(long, value_name = "ADDR")]
-    upstream: Option<Server>,
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    upstream: Server,
+
+    /// End when standard input does, so as not to outlive the program that holds its other end
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
 }
 
 /// Bytes a second of the gate's own messages on standard error.
 const MESSAGES: u64 = 64 * 1024;
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let mut config = match (&arguments.config, &arguments.upstream) {
-        (Some(file), _) => Config::load(file)?,
-        (None, Some(upstream)) => Config::embedded(arguments.listen, upstream),
-        (None, None) => bail!(
-            "say what to serve: `tidegate run --config tidegate.toml` (`tidegate init` writes one), or `tidegate run --upstream 127.0.0.1:3000`"
-        ),
+    let mut config = match &arguments.config {
+        Some(file) => Config::load(file)?,
+        None => Config::embedded(arguments.listen, &arguments.upstream),
     };
     if let Some(socket) = &context.admin {
         config.admin.socket.clone_from(socket);
     }
     let (messages, _guard) = LogWriter::stderr(MESSAGES);
+    start_messages(messages);
+    if arguments.config.is_none() {
+        tracing::info!(
+            "no configuration file: watching what goes to {} and refusing nothing; `tidegate init` writes a file, `tidegate run --config FILE` takes it",
+            arguments.upstream
+        );
+    }
+    if arguments.exit_with_stdin {
+        end_with_stdin().context("the thread that watches standard input")?;
+    }
+    server::run(config)
+}
+
+/// Sends the messages of the gate, and those of Pingora that no account has, to `messages`.
+fn start_messages(messages: LogWriter) {
     let format = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false)
         .with_writer(move || messages.clone());
     // Pingora reports what clients and upstreams do as errors of its own; the account has them, by
-    // reason and sampled.
+    // reason and sampled. What stays are failures to accept: they are the machine's.
     let levels = Targets::new()
         .with_default(Level::INFO)
-        .with_target("pingora_core", tracing::level_filters::LevelFilter::OFF)
-        .with_target("pingora_proxy", tracing::level_filters::LevelFilter::OFF)
-        .with_target(
-            "pingora_load_balancing",
-            tracing::level_filters::LevelFilter::OFF,
-        );
+        .with_targets(
+            ["pingora_core", "pingora_proxy", "pingora_load_balancing"]
+                .map(|target| (target, LevelFilter::OFF)),
+        )
+        .with_target("pingora_core::services", Level::ERROR);
     tracing_subscriber::registry()
         .with(levels)
         .with(format)
         .init();
-    server::run(config)
+}
+
+/// Ends the gate, as a signal would, once nobody can write to its standard input any more. The
+/// system closes that pipe however its other end died.
+fn end_with_stdin() -> io::Result<()> {
+    let watch = || {
+        // What comes is of no interest, and an error is an end, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // Fails only for signals that do not exist.
+        let _ = raise(Signal::SIGTERM);
+    };
+    let thread = thread::Builder::new().name("stdin".to_owned());
+    thread.spawn(watch).map(drop)
 }

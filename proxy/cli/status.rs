@@ -74,24 +74,25 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
 }
 
 fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Result {
-    let servers = match upstream.servers {
+    let Upstream { name, health } = upstream;
+    let servers = match health.servers {
         1 => "1 server".to_owned(),
         count => format!("{count} servers"),
     };
     writeln!(
         out,
         "upstream     {}: {servers}; {} answered (last {}), {} failed (last {})",
-        upstream.name,
-        upstream.succeeded,
-        output::ago(upstream.last_success, now),
-        upstream.failed,
-        output::ago(upstream.last_failure, now)
+        name,
+        health.succeeded,
+        output::ago(health.last_success, now),
+        health.failed,
+        output::ago(health.last_failure, now)
     )?;
-    match &upstream.problem {
+    match &health.problem {
         Some(problem) => writeln!(
             out,
             "             CANNOT RESOLVE {problem} (last answer {})",
-            output::ago(upstream.resolved_at, now)
+            output::ago(health.resolved_at, now)
         ),
         None => Ok(()),
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pingora_load_balancing::{Backends, LoadBalancer, selection::RoundRobin};
+use serde::{Deserialize, Serialize};
 use tidegate_config as config;
 use tokio::runtime::Handle;
 
@@ -26,7 +27,7 @@ pub struct Upstream {
 }
 
 /// How an upstream has been doing, for `status` and metrics.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Health {
     /// Addresses that requests are spread over.
     pub servers: usize,

@@ -28,11 +28,6 @@ use crate::reason::Reason;
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
-/// How much, and for how long, is read from a client that was answered before it had sent all:
-/// closing at once would reset the connection and take the answer with it.
-const LINGER_BYTES: usize = 64 * 1024;
-const LINGER: Duration = Duration::from_millis(500);
-
 /// The gate's connection app: it reads the heads, answers what is refused, and hands the rest on.
 pub struct ConnectionApp {
     /// What the stages share.
@@ -128,11 +123,12 @@ impl Connection<'_> {
                 }
                 Turn::Forward {
                     exchange,
+                    rewritten,
                     framing,
-                    keep_alive,
                 } => {
                     let bytes = stream.begin_body(length, framing, exchange.websocket);
-                    match self.forward(stream, bytes, exchange, keep_alive).await {
+                    let bytes = rewritten.unwrap_or(bytes);
+                    match self.forward(stream, bytes, exchange).await {
                         Some(kept) => stream = kept,
                         None => return,
                     }
@@ -169,7 +165,7 @@ impl Connection<'_> {
                     false => Err(End::Head(HeadError::TooLarge)),
                 };
             }
-            head::check_partial(stream.buffered()).map_err(End::Head)?;
+            head::check_partial(stream.buffered(), searched).map_err(End::Head)?;
             searched = stream.buffered().len();
             let read = match (searched, deadline) {
                 (0, None) => self.wait_for_request(stream, first).await?,
@@ -214,18 +210,15 @@ impl Connection<'_> {
         stream: Box<ClientStream>,
         head: BytesMut,
         exchange: Box<Exchange>,
-        keep_alive: bool,
     ) -> Option<Box<ClientStream>> {
         let mut session = ServerSession::new_http1(stream);
-        // The number matters to nobody: the wait between requests is this loop's.
-        session.set_keepalive(keep_alive.then_some(60));
         session.set_read_timeout(Some(self.deadlines.request_body_idle));
         session.set_pipelined_prefix(head);
         session.set_connection_user_context(Some(exchange));
         let reused = self.app.proxy.process_new_http(session, &self.shutdown);
         let (stream, _) = reused.await?.consume();
         let mut stream = stream.into_any().downcast::<ClientStream>().ok()?;
-        (stream.end_body() && keep_alive).then_some(stream)
+        stream.end_body().then_some(stream)
     }
 
     async fn end(&mut self, stream: Box<ClientStream>, end: End) {
@@ -249,17 +242,6 @@ impl Connection<'_> {
         if self.send(&mut stream).await.is_err() || stream.shutdown().await.is_err() {
             return;
         }
-        let mut left = LINGER_BYTES;
-        let drain = async {
-            while let Ok(read @ 1..) = stream.fill().await {
-                stream.skip(usize::MAX);
-                left = left.saturating_sub(read);
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        // Either way the connection ends here.
-        let _ = timeout(LINGER, drain).await;
+        stream.linger().await;
     }
 }

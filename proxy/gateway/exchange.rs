@@ -30,6 +30,8 @@ pub struct Exchange {
     pub tenant: Option<Box<str>>,
     /// Whether it may become a tunnel.
     pub websocket: bool,
+    /// Whether the connection may stay open behind it.
+    pub keep_alive: bool,
     /// When its head was complete.
     pub started: Instant,
     /// Places it holds until it ends.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use http::Version;
@@ -116,11 +117,14 @@ impl ProxyHttp for Forwarder {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
         let exchange = exchange(context)?;
+        // RFC 9110 section 15.2: an HTTP/1.0 client knows no interim responses.
+        let old = session.req_header().version == Version::HTTP_10;
+        session.set_ignore_info_resp(old);
         let trusted = exchange.policy.client.trusts(exchange.peer);
         fields::to_upstream(request, exchange.peer, trusted)
     }
@@ -131,23 +135,25 @@ impl ProxyHttp for Forwarder {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        let exchange = exchange(context)?;
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
-            // RFC 9110 section 7.8: nobody switches who was not asked to. Pingora would pass it on
-            // as an interim response.
-            if !exchange(context)?.websocket {
-                let error = Error::explain(ErrorType::InvalidHTTPHeader, "101 without upgrade");
-                return Err(error.into_up());
+            // RFC 9110 section 7.8: nobody switches who was not asked to. Pingora would pass it on as
+            // an interim response.
+            if !exchange.websocket {
+                let problem = "the upstream switches protocols unasked";
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, problem).into_up());
             }
             session.set_read_timeout(Some(UPGRADED_IDLE));
         }
+        fields::to_client(response);
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
         // the end of its body instead.
-        if session.req_header().version == Version::HTTP_10
-            && response.remove_header(&TRANSFER_ENCODING).is_some()
-        {
+        let unframed = session.req_header().version == Version::HTTP_10
+            && response.remove_header(&TRANSFER_ENCODING).is_some();
+        // Pingora has its own reading of the request's `Connection`, and knows of no draining.
+        if unframed || !exchange.keep_alive || exchange.gate.draining.load(Relaxed) {
             session.set_keepalive(None);
         }
-        fields::to_client(response);
         Ok(())
     }
 

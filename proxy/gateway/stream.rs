@@ -21,6 +21,7 @@ use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
+use pingora_timeout::timeout;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -29,6 +30,10 @@ use crate::head::{Chunks, Framing};
 /// Bytes of later requests that are kept while one is being served. A client that sends more waits
 /// in the kernel's buffer.
 const MAX_EARLY: usize = 16 * 1024;
+/// How much, and for how long, is read from a client that was answered before it had sent all:
+/// closing at once would reset the connection and take the answer with it.
+const LINGER_BYTES: usize = 64 * 1024;
+const LINGER: Duration = Duration::from_millis(500);
 /// What one read asks for; also enough for the heads of a browser.
 const READ: usize = 4096;
 
@@ -108,6 +113,22 @@ impl ClientStream {
     pub async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(READ);
         self.io.read_buf(&mut self.buffer).await
+    }
+
+    /// Reads and drops what is still coming, for a moment.
+    pub async fn linger(&mut self) {
+        let drain = async {
+            let mut left = LINGER_BYTES;
+            while let Ok(read @ 1..) = self.fill().await {
+                self.buffer.clear();
+                left = left.saturating_sub(read);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        // Either way the connection ends here.
+        let _ = timeout(LINGER, drain).await;
     }
 
     /// Bytes of the body that are already here go first.
@@ -265,6 +286,14 @@ impl AsyncWrite for ClientStream {
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
         self.io.shutdown().await;
+        // The response came before the end of the request's body.
+        if matches!(
+            self.expecting,
+            Expecting::Length(1..) | Expecting::Chunks(_)
+        ) && !self.expecting.is_done()
+        {
+            self.linger().await;
+        }
     }
 }
 

@@ -30,8 +30,9 @@ pub(super) enum Turn {
     /// Hand the request over to the proxy.
     Forward {
         exchange: Box<Exchange>,
+        /// The head, where the app is to see another one than was sent.
+        rewritten: Option<BytesMut>,
         framing: Framing,
-        keep_alive: bool,
     },
 }
 
@@ -74,8 +75,9 @@ impl Asked<'_> {
         match self.verdict(&policy, head, &identity) {
             Err(refusal) => self.refuse(&policy, head, &identity, &refusal, started, out),
             Ok((route, permits)) => Turn::Forward {
+                rewritten: head
+                    .in_origin_form(self.buffered.get(..self.length).unwrap_or_default()),
                 framing: head.framing,
-                keep_alive: head.keep_alive && !self.draining,
                 exchange: Box::new(Exchange {
                     gate: self.gate.clone(),
                     upstream: route.upstream.clone(),
@@ -87,6 +89,7 @@ impl Asked<'_> {
                         .and_then(|tenant| tenant.name)
                         .map(Box::from),
                     websocket: head.websocket,
+                    keep_alive: head.keep_alive && !self.draining,
                     started,
                     permits,
                     tried: Vec::new(),

@@ -37,6 +37,9 @@ enum State {
     DataFeed,
     /// At the start of a trailer line.
     Trailer,
+    /// In the name of a trailer field.
+    TrailerName,
+    /// In its value.
     TrailerLine,
     TrailerFeed,
     /// After the CR of the empty line that ends the body.
@@ -120,7 +123,8 @@ impl Chunks {
                 Ok(SIZE)
             }
             (State::Trailer, b'\r') => Ok(State::LastFeed),
-            (State::Trailer, 0x21..=0x7e) | (State::TrailerLine, 0x20..=0x7e | 0x80.. | b'\t') => {
+            (State::Trailer | State::TrailerName, byte) if is_token(byte) => Ok(State::TrailerName),
+            (State::TrailerName, b':') | (State::TrailerLine, 0x20..=0x7e | 0x80.. | b'\t') => {
                 Ok(State::TrailerLine)
             }
             (State::TrailerLine, b'\r') => Ok(State::TrailerFeed),
@@ -129,6 +133,11 @@ impl Chunks {
             _ => Err(ChunkError("the chunked body is malformed")),
         }
     }
+}
+
+/// A character of a field name (RFC 9110 section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn size_byte(size: u64, digits: u8, byte: u8) -> Result<State, ChunkError> {

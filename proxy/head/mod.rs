@@ -2,7 +2,8 @@
 //! differently, before any other stage or the upstream sees it (RFC 9112).
 //!
 //! The rule is that what is ambiguous is refused and the connection closed, never repaired: the
-//! bytes that pass are handed on as they are.
+//! bytes that pass are handed on as they are, but for a target in absolute form, which an app gets
+//! in origin form.
 
 mod chunked;
 mod framing;
@@ -13,6 +14,7 @@ pub use chunked::{ChunkError, Chunks};
 pub use framing::Framing;
 pub use path::{has_prefix, segment};
 
+use bytes::BytesMut;
 use httparse::Status;
 use memchr::memchr_iter;
 
@@ -72,6 +74,26 @@ impl<'buffer> Head<'buffer> {
             .map(|field| field.value)
     }
 
+    /// The head as an app is to see it when `bytes`, which it was parsed from, are not: with the
+    /// target in origin form, and with the `Host` that only the target named.
+    pub fn in_origin_form(&self, bytes: &[u8]) -> Option<BytesMut> {
+        let target = target::origin_form(self.method, self.target)?;
+        let behind = bytes.get(self.method.len() + 1 + self.target.len()..)?;
+        let line = first_line(behind).len() + 1;
+        let mut head = BytesMut::with_capacity(bytes.len() + self.authority.len() + 16);
+        head.extend_from_slice(self.method.as_bytes());
+        head.extend_from_slice(b" ");
+        head.extend_from_slice(target.as_bytes());
+        head.extend_from_slice(behind.get(..line)?);
+        if self.values("host").next().is_none() {
+            head.extend_from_slice(b"Host: ");
+            head.extend_from_slice(self.authority.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(behind.get(line..)?);
+        Some(head)
+    }
+
     /// The host without port and without the dot of a fully qualified name, as rules name it.
     pub fn host(&self) -> &'buffer str {
         let host = target::without_port(self.authority);
@@ -96,8 +118,14 @@ pub fn find_end(buffer: &[u8], searched: usize) -> Option<usize> {
 }
 
 /// Checks that an unfinished head can still become a good one, so that a hostile one is refused
-/// when it crosses a bound and not at its end.
-pub fn check_partial(buffer: &[u8]) -> Result<(), HeadError> {
+/// when it crosses a bound and not at its end, and one whose lines end in LF alone is told so
+/// instead of being waited for. `searched` is how many bytes an earlier call has seen.
+pub fn check_partial(buffer: &[u8], searched: usize) -> Result<(), HeadError> {
+    let fresh = buffer.get(searched..).unwrap_or_default();
+    let mut feeds = memchr_iter(b'\n', fresh).map(|at| searched + at);
+    if feeds.any(|at| !follows_return(buffer, at)) {
+        return Err(BARE_FEED);
+    }
     if buffer.len() > MAX_REQUEST_LINE && first_line(buffer).len() > MAX_REQUEST_LINE {
         return Err(HeadError::TargetTooLong);
     }
@@ -110,6 +138,13 @@ pub fn check_partial(buffer: &[u8]) -> Result<(), HeadError> {
         }
         _ => Ok(()),
     }
+}
+
+const BARE_FEED: HeadError = HeadError::Malformed("a line ends in LF without CR");
+
+/// Whether the byte before the one at `at` is a CR.
+fn follows_return(bytes: &[u8], at: usize) -> bool {
+    at.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'\r')
 }
 
 fn first_line(buffer: &[u8]) -> &[u8] {
@@ -157,8 +192,8 @@ fn check_lines(bytes: &[u8]) -> Result<(), HeadError> {
     let mut feeds = 0;
     for at in memchr_iter(b'\n', bytes) {
         feeds += 1;
-        if at == 0 || bytes.get(at - 1) != Some(&b'\r') {
-            return Err(HeadError::Malformed("a line ends in LF without CR"));
+        if !follows_return(bytes, at) {
+            return Err(BARE_FEED);
         }
     }
     if memchr_iter(b'\r', bytes).count() != feeds {
@@ -173,15 +208,21 @@ fn check_lines(bytes: &[u8]) -> Result<(), HeadError> {
 fn explain(error: httparse::Error, bytes: &[u8]) -> HeadError {
     match error {
         httparse::Error::TooManyHeaders => HeadError::TooLarge,
-        httparse::Error::Version if first_line(bytes).windows(6).any(|w| w == b" HTTP/") => {
-            HeadError::Version
-        }
+        httparse::Error::Version if names_a_version(first_line(bytes)) => HeadError::Version,
         httparse::Error::HeaderName => HeadError::Malformed("a field name is not a token"),
         httparse::Error::HeaderValue => {
             HeadError::Malformed("a field value has a control character")
         }
         _ => HeadError::Malformed("the request line is not HTTP"),
     }
+}
+
+/// Whether a request line has its three parts, the third of them a version of HTTP.
+fn names_a_version(line: &[u8]) -> bool {
+    let mut parts = line.split(|byte| *byte == b' ').skip(1);
+    let target = parts.next().is_some_and(|target| !target.is_empty());
+    let version = parts.next().is_some_and(|word| word.starts_with(b"HTTP/"));
+    target && version && parts.next().is_none()
 }
 
 #[cfg(test)]

@@ -35,18 +35,21 @@ pub fn segment<'space>(path: &str, number: usize, space: &'space mut [u8]) -> Op
 }
 
 /// Whether a segment is `.` or `..` in any spelling (RFC 3986 section 5.2.4). A backslash counts as a
-/// slash, as some servers read it.
+/// slash, and what follows a semicolon does not count, as some servers read them.
 pub(super) fn has_dot_segment(path: &str) -> bool {
     let mut dots = 0;
     let mut other = false;
+    let mut parameter = false;
     for byte in Plain::new(path).chain([b'/']) {
         match byte {
             b'/' | b'\\' => {
                 if !other && (dots == 1 || dots == 2) {
                     return true;
                 }
-                (dots, other) = (0, false);
+                (dots, other, parameter) = (0, false, false);
             }
+            _ if parameter => {}
+            b';' => parameter = true,
             b'.' => dots += 1,
             _ => other = true,
         }

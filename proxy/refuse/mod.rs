@@ -97,13 +97,7 @@ impl<'policy> Reply<'policy> {
     /// Writes the whole response as HTTP/1.1. `body`: whether the body goes with it (not for HEAD).
     pub fn write_http1(&self, persistence: Persistence, body: bool, out: &mut BytesMut) {
         let mut space = [0; text::MAX_BODY];
-        let text = text::body(
-            self.reason,
-            self.status(),
-            self.told(),
-            self.html,
-            &mut space,
-        );
+        let text = self.body(&mut space);
         out.reserve(text.len() + 640);
         let mut writer = out.writer();
         // Writing into memory does not fail.
@@ -157,6 +151,10 @@ impl<'policy> Reply<'policy> {
         write!(out, "\r\nRateLimit: \"{name}\";r=0;t={least}")
     }
 
+    fn body<'space>(&self, space: &'space mut [u8; text::MAX_BODY]) -> &'space [u8] {
+        text::body(self.reason, self.status(), self.told(), self.html, space)
+    }
+
     fn told(&self) -> Option<u64> {
         self.wait.map(|wait| wait.told)
     }
@@ -167,13 +165,7 @@ impl<'policy> Reply<'policy> {
     /// When Pingora cannot build the header, which no input leads to.
     pub fn to_pingora(self) -> pingora_error::Result<(ResponseHeader, Bytes)> {
         let mut space = [0; text::MAX_BODY];
-        let text = text::body(
-            self.reason,
-            self.status(),
-            self.told(),
-            self.html,
-            &mut space,
-        );
+        let text = self.body(&mut space);
         let mut header = ResponseHeader::build(self.status(), Some(6))?;
         header.insert_header(CONTENT_TYPE, self.content_type())?;
         header.insert_header(CONTENT_LENGTH, text.len())?;

@@ -18,12 +18,18 @@ mod addresses;
 mod bodies;
 /// Caps on open connections: of one client, and of all of them.
 mod caps;
+/// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
+mod chunks;
+/// The demo: its story holds, and nothing stays of it.
+mod demo;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
 mod draining;
 /// What the app and the client get to see of each other's fields.
 mod fields;
 /// Forwarding to an app and back: methods, statuses, versions, how responses end.
 mod forwarding;
+/// Heads that two parsers could read differently are refused; good ones pass.
+mod heads;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
 /// Programs that were not written for this: nginx as the app, curl and wrk as clients.
