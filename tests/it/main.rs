@@ -18,5 +18,7 @@ mod chunks;
 mod forwarding;
 /// Heads that two parsers could read differently are refused; good ones pass.
 mod heads;
+/// Clients that mean harm leave nothing behind.
+mod hostile;
 /// What the README shows works as it is written.
 mod readme;
