@@ -1,6 +1,6 @@
 //! Everything a verdict is made from: built from the configuration, immutable, swapped whole.
 //!
-//! Counters live elsewhere ([`Limits`](crate::limits::Limits)), so that a new policy reads what was
+//! Counters live elsewhere ([`Limits`]), so that a new policy reads what was
 //! used under the old one.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,5 +1,6 @@
 //! The command line: one file a verb. Data goes to standard output, messages to standard error.
 
+mod demo;
 mod generated;
 mod healthcheck;
 mod init;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::admin::Client;
+use crate::known::FilesError;
 
 /// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
 #[derive(Debug, Parser)]
@@ -52,6 +54,8 @@ pub(crate) enum Format {
 pub(crate) enum Verb {
     /// Serve in the foreground
     Run(run::Arguments),
+    /// Watch it work: a sample app, the gate before it and a flood, all on this machine
+    Demo(demo::Arguments),
     /// Write a commented configuration
     Init(init::Arguments),
     /// Check a configuration without serving
@@ -100,7 +104,7 @@ pub fn main() -> ExitCode {
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            let invalid = error.is::<tidegate_config::Error>();
+            let invalid = error.is::<tidegate_config::Error>() || error.is::<FilesError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }
     }
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Run(arguments) => run::run(&arguments, context)?,
+        Verb::Demo(arguments) => return demo::run(&arguments, context),
         Verb::Init(arguments) => init::run(&arguments)?,
         Verb::Validate(arguments) => return validate::run(&arguments, context),
         Verb::Reload => reload::run(context)?,

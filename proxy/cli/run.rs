@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::{io, thread};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, raise};
 use tidegate_config::{Config, Server};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -27,6 +29,10 @@ pub(crate) struct Arguments {
     /// The app to forward to, without a configuration file
     #[arg(long, value_name = "ADDR")]
     upstream: Option<Server>,
+
+    /// End when standard input does, so as not to outlive the program that holds its other end
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
 }
 
 /// Bytes a second of the gate's own messages on standard error.
@@ -62,5 +68,21 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         .with(levels)
         .with(format)
         .init();
+    if arguments.exit_with_stdin {
+        end_with_stdin().context("the thread that watches standard input")?;
+    }
     server::run(config)
+}
+
+/// Ends the gate, as a signal would, once nobody can write to its standard input any more. The
+/// system closes that pipe however its other end died.
+fn end_with_stdin() -> io::Result<()> {
+    let watch = || {
+        // What comes is of no interest, and an error is an end, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // Fails only for signals that do not exist.
+        let _ = raise(Signal::SIGTERM);
+    };
+    let thread = thread::Builder::new().name("stdin".to_owned());
+    thread.spawn(watch).map(drop)
 }

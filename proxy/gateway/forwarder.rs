@@ -144,12 +144,10 @@ impl ProxyHttp for Forwarder {
             session.set_read_timeout(Some(UPGRADED_IDLE));
         }
         fields::to_client(response);
-        // An HTTP/1.0 client does not know chunks: the end of the connection is the body's.
-        let chunked = response.headers.contains_key(TRANSFER_ENCODING);
-        let unframed = chunked && session.req_header().version == Version::HTTP_10;
-        if unframed {
-            response.remove_header(&TRANSFER_ENCODING);
-        }
+        // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
+        // the end of its body instead.
+        let unframed = session.req_header().version == Version::HTTP_10
+            && response.remove_header(&TRANSFER_ENCODING).is_some();
         // Pingora has its own reading of the request's `Connection`, and knows of no draining.
         if unframed || !exchange.keep_alive || exchange.gate.draining.load(Relaxed) {
             session.set_keepalive(None);

@@ -12,13 +12,27 @@
 
 mod harness;
 
+/// Who the client is: the peer, or whom a trusted proxy names.
+mod addresses;
+/// Bodies on their way through: byte for byte, as they come, and never kept whole.
+mod bodies;
 /// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
 mod chunks;
-/// Forwarding to an app: bodies, fields, routes, retries.
-mod forwarding;
+/// The demo: its story holds, and nothing stays of it.
+mod demo;
+/// What the app and the client get to see of each other's fields.
+mod fields;
 /// Heads that two parsers could read differently are refused; good ones pass.
 mod heads;
 /// Clients that mean harm leave nothing behind.
 mod hostile;
+/// Requests that are sent before the last one was answered.
+mod pipelining;
 /// What the README shows works as it is written.
 mod readme;
+/// Which app a request goes to.
+mod routes;
+/// Connections that become something else: WebSockets, and nothing but WebSockets.
+mod upgrades;
+/// Apps that are down, slow, broken, late or not to be found.
+mod upstreams;

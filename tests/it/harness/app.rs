@@ -76,12 +76,7 @@ impl App {
     /// An app at an address, for one that comes up late.
     pub fn on(address: &str, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> App {
         let listener = TcpListener::bind(address).expect("the app's address is free");
-        let app = App {
-            address: listener.local_addr().unwrap(),
-            requests: Arc::default(),
-            connections: Arc::default(),
-            last: Arc::default(),
-        };
+        let app = App::at(listener.local_addr().unwrap());
         let handler: Arc<Handler> = Arc::new(handler);
         let (requests, connections) = (app.requests.clone(), app.connections.clone());
         let last = app.last.clone();
@@ -95,8 +90,37 @@ impl App {
         app
     }
 
+    /// An app that is nothing but a socket: each of its connections is the test's own.
+    pub fn accepting(then: impl Fn(TcpStream) + Send + Sync + 'static) -> App {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let app = App::at(listener.local_addr().unwrap());
+        let connections = app.connections.clone();
+        let then = Arc::new(then);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                connections.fetch_add(1, SeqCst);
+                let then = then.clone();
+                thread::spawn(move || then(stream));
+            }
+        });
+        app
+    }
+
+    fn at(address: SocketAddr) -> App {
+        App {
+            address,
+            requests: Arc::default(),
+            connections: Arc::default(),
+            last: Arc::default(),
+        }
+    }
+
     pub fn requests(&self) -> u64 {
         self.requests.load(SeqCst)
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.connections.load(SeqCst)
     }
 
     /// The last request that it got.
@@ -126,7 +150,8 @@ fn serve(
                     head.push_str(&field);
                     head.push_str("\r\n");
                 }
-                if !head.to_ascii_lowercase().contains("\r\ncontent-length:") {
+                let lengthless = matches!(status, 204 | 304);
+                if !lengthless && !head.to_ascii_lowercase().contains("\r\ncontent-length:") {
                     head.push_str(&format!("content-length: {}\r\n", body.len()));
                 }
                 head.push_str("\r\n");
@@ -145,6 +170,23 @@ fn serve(
             }
         }
     }
+}
+
+/// A port at which nothing listens. Somebody else may take it in theory; the system hands ports out
+/// in turn, so that it is long before it comes back to this one.
+pub fn unused_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().unwrap()
+}
+
+/// Reads from a connection up to the empty line, byte by byte so that nothing of the body is lost.
+pub fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+        head.extend_from_slice(&byte);
+    }
+    String::from_utf8_lossy(&head).into_owned()
 }
 
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
@@ -184,13 +226,18 @@ fn read_body(reader: &mut BufReader<TcpStream>, request: &Request) -> Option<Vec
             let mut size = String::new();
             reader.read_line(&mut size).ok()?;
             let size = usize::from_str_radix(size.trim(), 16).ok()?;
+            if size == 0 {
+                break;
+            }
             let from = body.len();
             body.resize(from + size + 2, 0);
             reader.read_exact(&mut body[from..]).ok()?;
             body.truncate(from + size);
-            if size == 0 {
-                break;
-            }
+        }
+        // Trailers are passed over.
+        let mut line = String::new();
+        while reader.read_line(&mut line).ok()? > 0 && line != "\r\n" {
+            line.clear();
         }
     }
     Some(body)

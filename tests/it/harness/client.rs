@@ -1,7 +1,9 @@
 //! A client that sends exactly the bytes it is told to.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 
@@ -28,6 +30,30 @@ impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    /// The body of a refusal or failure, as programs read it.
+    pub fn problem(&self) -> serde_json::Value {
+        assert_eq!(
+            self.field("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
+        serde_json::from_slice(&self.body).expect("a problem is JSON")
+    }
+
+    /// The `reason` that a refusal or failure names.
+    pub fn reason(&self) -> String {
+        self.problem()["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Whether the connection ends behind it.
+    pub fn closes(&self) -> bool {
+        self.field("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
 }
 
 impl Connection {
@@ -35,8 +61,24 @@ impl Connection {
         Connection::try_open(address).expect("the gate takes the connection")
     }
 
+    /// A connection from another of this machine's addresses: all of 127.0.0.0/8 is.
+    pub fn open_from(source: &str, address: SocketAddr) -> Connection {
+        Connection::try_open_from(source, address).expect("the gate takes the connection")
+    }
+
+    pub fn try_open_from(source: &str, address: SocketAddr) -> std::io::Result<Connection> {
+        let source: IpAddr = source.parse().expect("the source is an address");
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&address.into(), PATIENCE)?;
+        Connection::over(socket.into())
+    }
+
     pub fn try_open(address: SocketAddr) -> std::io::Result<Connection> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Connection::over(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    fn over(stream: TcpStream) -> std::io::Result<Connection> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
@@ -66,6 +108,28 @@ impl Connection {
     /// A GET on this connection.
     pub fn get(&mut self, path: &str) -> Response {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        self.response()
+    }
+
+    /// A request with a body whose length is named.
+    pub fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Response {
+        let body = body.as_ref();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.send([head.as_bytes(), body].concat());
+        self.response()
+    }
+
+    /// A GET with more fields: whole lines without their ends.
+    pub fn get_with(&mut self, path: &str, fields: &[&str]) -> Response {
+        let host = match fields.iter().any(|field| field.starts_with("Host:")) {
+            true => "",
+            false => "Host: test\r\n",
+        };
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        self.send(format!("GET {path} HTTP/1.1\r\n{host}{fields}\r\n"));
         self.response()
     }
 
@@ -105,7 +169,8 @@ impl Connection {
         Some(line.trim_end().to_owned())
     }
 
-    fn read_head(&mut self) -> Option<Response> {
+    /// The next head alone, be it final or not.
+    pub fn read_head(&mut self) -> Option<Response> {
         let line = self.read_line()?;
         let status = line.split(' ').nth(1)?.parse().ok()?;
         let mut fields = Vec::new();
@@ -149,11 +214,27 @@ impl Connection {
         Some(body)
     }
 
+    /// Everything up to the end of the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.reader
+            .read_to_end(&mut bytes)
+            .expect("the gate closes in order");
+        bytes
+    }
+
     /// Reads bytes as they come, for what is no longer HTTP.
     pub fn read_exact(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.reader.read_exact(&mut bytes).expect("the gate sends");
         bytes
+    }
+
+    /// Two ends of the same connection, to send and to read at once.
+    pub fn split(self) -> (Connection, Connection) {
+        let other = self.stream().try_clone().expect("a socket can be cloned");
+        let other = BufReader::new(other);
+        (self, Connection { reader: other })
     }
 
     /// Whether the gate closes without another byte; waits for it.

@@ -9,15 +9,35 @@
 mod app;
 mod client;
 mod gate;
+mod latch;
+mod load;
+mod tool;
 
-pub use app::{App, Reply, Request};
+pub use app::{App, Reply, Request, read_head, unused_address};
 pub use client::{Connection, Response};
-pub use gate::{Folder, Gate, Output, tidegate};
+pub use gate::{Folder, Gate, Output, tidegate, with_upstream};
+pub use latch::Latch;
+pub use load::{Load, Tally};
+pub use tool::{Process, tool};
 
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Configuration of a gate that refuses nobody, for tests that are not about limits.
+pub const ROOMY: &str =
+    "[client]\nlimit = { rate = \"1000000/s\", burst = 1000000 }\nconnections = 1000\n";
+
+/// Bytes that do not repeat themselves at any power of two, so that what is lost, doubled or moved
+/// shows.
+pub fn pattern(length: usize) -> Vec<u8> {
+    const PRIME: usize = 65_521;
+    let block: Vec<u8> = (0..PRIME).map(|at| (at * at % 251) as u8).collect();
+    let mut bytes = block.repeat(length.div_ceil(PRIME));
+    bytes.truncate(length);
+    bytes
+}
 
 /// Waits until `condition` holds, and says what was waited for when it does not.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
