@@ -18,6 +18,8 @@ mod addresses;
 mod bodies;
 /// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
 mod chunks;
+/// Configurations that are wrong are told where and what would be right.
+mod config_errors;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
 /// What the app and the client get to see of each other's fields.
@@ -32,6 +34,8 @@ mod pipelining;
 mod readme;
 /// Which app a request goes to.
 mod routes;
+/// A gate that cannot start says why; damaged state never stops one.
+mod starting;
 /// Connections that become something else: WebSockets, and nothing but WebSockets.
 mod upgrades;
 /// Apps that are down, slow, broken, late or not to be found.
