@@ -14,6 +14,8 @@ mod harness;
 
 /// Who the client is: the peer, or whom a trusted proxy names.
 mod addresses;
+/// The admin side: verbs, the API, and those who abuse its socket.
+mod admin;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
 /// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
