@@ -163,7 +163,10 @@ fn a_file_that_is_empty_cut_in_half_or_in_another_encoding_is_refused() {
         ),
         (
             "UTF-16",
-            format!("\u{feff}{SMALLEST}").encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            format!("\u{feff}{SMALLEST}")
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect(),
             ["tidegate.toml", "UTF-8"],
         ),
         (

@@ -30,6 +30,8 @@ mod fields;
 mod heads;
 /// Clients that mean harm leave nothing behind.
 mod hostile;
+/// What is counted and written down: the exposition, health, the access log.
+mod metrics;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
 /// What the README shows works as it is written.
