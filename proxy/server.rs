@@ -15,7 +15,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{Fds, ListenFds};
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
-use tidegate_config::Config;
+use tidegate_config::{Config, LogFile};
 use tidegate_limit::Gauge;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
@@ -28,7 +28,7 @@ use crate::door::Filter;
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
-use crate::known::Book;
+use crate::known::{Book, FromFile};
 use crate::limits::Limits;
 use crate::mode::Switch;
 use crate::policy::{Policy, Upstreams};
@@ -53,12 +53,17 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     descriptors::raise(config.connections.total);
+    let known = Book::read_files(&config.known.files)?;
     let sockets = Sockets::bind(&config)?;
     state::create_directory(&config.state.directory)
         .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
-    let (log, log_guard) = LogWriter::open(&config.log).context("log.file")?;
+    let (log, log_guard) =
+        LogWriter::open(&config.log).with_context(|| match &config.log.file {
+            LogFile::Stdout => "log.file".to_owned(),
+            LogFile::Path(path) => format!("log.file {}", path.display()),
+        })?;
     let traffic = traffic_runtime(&config)?;
-    let (gate, reloader) = build(config, log, traffic.handle())?;
+    let (gate, reloader) = build(config, known, log, traffic.handle())?;
     let admin = Admin {
         gate: gate.clone(),
         reloader,
@@ -111,6 +116,7 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
 /// Everything that the stages share, and what replaces it on a reload.
 fn build(
     config: Config,
+    known: Vec<FromFile>,
     log: LogWriter,
     traffic: &Handle,
 ) -> anyhow::Result<(Arc<Gate>, Reloader)> {
@@ -119,7 +125,7 @@ fn build(
         .context("client.max_tracked")?;
     let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
     let book = Book::open(StateFile::new(directory, "known.json"));
-    book.replace_files(Book::read_files(&config.known.files)?);
+    book.replace_files(known);
     let gate = Arc::new(Gate {
         policy: ArcSwap::from_pointee(Policy::new(&config, &upstreams, &limits)?),
         known: ArcSwap::from_pointee(book.set()),

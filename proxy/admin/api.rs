@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -55,6 +55,12 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             Problem::new(
                 StatusCode::NOT_FOUND,
                 "there are /v1/status, /v1/mode, /v1/known and /v1/reload",
+            )
+        })
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "what is read is read with GET; /v1/mode and /v1/reload are changed with POST, /v1/known with POST and DELETE",
             )
         })
         .with_state(admin)
@@ -176,12 +182,17 @@ struct ListQuery {
     address: Option<IpAddr>,
 }
 
-async fn list_known(State(admin): Shared, Query(query): Query<ListQuery>) -> Json<KnownList> {
+async fn list_known(
+    State(admin): Shared,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Answer<KnownList> {
+    let Query(query) =
+        query.map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
     let limit = query.limit.unwrap_or(LISTED);
-    Json(KnownList {
+    Ok(Json(KnownList {
         prefixes: admin.gate.known.load().len(),
         entries: admin.reloader.list_known(limit, query.address),
-    })
+    }))
 }
 
 async fn add_known(

@@ -115,7 +115,7 @@ impl Running {
         if self.thread.join().is_err() {
             tracing::error!("the admin thread had panicked");
         }
-        self.socket.remove();
+        drop(self.socket);
     }
 }
 

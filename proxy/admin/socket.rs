@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-/// A bound admin socket. Its file is removed when the gate ends, if it is still the gate's own.
+/// A bound admin socket. Its file is removed when the gate ends or does not come to start, if it is
+/// still the gate's own.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
@@ -34,7 +35,8 @@ impl Socket {
         check_free(path)?;
         // Bound under another name, made private, then renamed: at no time is there a socket at
         // `path` that others may open, and an old one is replaced in one step.
-        let beside = path.with_extension(format!("{}.new", std::process::id()));
+        // A short name, for the path of a socket has little room.
+        let beside = path.with_file_name(format!(".{}", std::process::id()));
         let bind = || -> io::Result<(UnixListener, u64)> {
             let listener = UnixListener::bind(&beside)?;
             fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
@@ -63,9 +65,11 @@ impl Socket {
         listener.set_nonblocking(true).context("admin.socket")?;
         tokio::net::UnixListener::from_std(listener).context("admin.socket")
     }
+}
 
+impl Drop for Socket {
     /// Removes the file, unless a later gate has put its own in the place.
-    pub fn remove(&self) {
+    fn drop(&mut self) {
         let own = fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode);
         if own {
             // What cannot be removed is found to be stale at the next start.

@@ -98,12 +98,17 @@ fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Res
     }
     let mut text = String::new();
     for entry in &list.entries {
-        write!(text, "{:<43} {}", entry.prefix.to_string(), entry.source)?;
+        write!(
+            text,
+            "{:<43} {}",
+            entry.prefix.to_string(),
+            output::plain(&entry.source)
+        )?;
         if let Some(until) = entry.until {
             write!(text, "  until {}", output::time(until))?;
         }
         if let Some(reason) = &entry.reason {
-            write!(text, "  {reason}")?;
+            write!(text, "  {}", output::plain(reason))?;
         }
         text.push('\n');
     }

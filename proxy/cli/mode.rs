@@ -97,7 +97,7 @@ pub(super) fn sentence(record: &Record) -> String {
         said.push_str(&format!(", set by {by} at {}", output::time(record.since)));
     }
     if let Some(reason) = &record.reason {
-        said.push_str(&format!(": {reason}"));
+        said.push_str(&format!(": {}", output::plain(reason)));
     }
     said
 }

@@ -28,6 +28,13 @@ pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         == Some(io::ErrorKind::BrokenPipe)
 }
 
+/// Text that somebody else wrote, on one line, and without a say in what the terminal does.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
 /// A number of seconds as a person says it: `42s`, `12m 5s`, `3h 20m`, `2d 4h`.
 pub(super) fn duration(seconds: u64) -> String {
     let parts = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];

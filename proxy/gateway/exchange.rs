@@ -67,6 +67,8 @@ impl Exchange {
     /// Accounts for it.
     pub fn end(&mut self, ending: &Ending) {
         self.accounted = true;
+        // Closing the connection takes its time, in which the tenant may do something else.
+        self.permits = Permits::default();
         self.upstream.record(self.failure);
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),

@@ -1,1 +1,140 @@
+use super::*;
+use crate::head::{MAX_FIELDS, parse};
 
+const BALANCER: &str = "10.0.0.1";
+
+/// Whom a request from `peer` with these lines comes from, when 10.0.0.0/8 and fd00::/8 are trusted.
+fn client(address_from: AddressFrom, peer: &str, lines: &str) -> String {
+    let rules = ClientRules {
+        address_from,
+        trusted_proxies: ["10.0.0.0/8", "fd00::/8"]
+            .map(|net| net.parse().unwrap())
+            .to_vec(),
+        ipv4_prefix: 32,
+        ipv6_prefix: 64,
+    };
+    let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let head = parse(bytes.as_bytes(), &mut fields).unwrap();
+    rules.client(peer.parse().unwrap(), &head).to_string()
+}
+
+#[test]
+fn the_nearest_address_that_is_not_ours_is_the_client() {
+    for (chain, expected) in [
+        ("192.0.2.1", "192.0.2.1"),
+        (" 192.0.2.1 ", "192.0.2.1"),
+        ("192.0.2.1:4711", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
+        ("203.0.113.9, 192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1, 10.0.0.7", "192.0.2.1"),
+        ("192.0.2.1,10.0.0.7,fd00::7", "192.0.2.1"),
+        ("203.0.113.9, 192.0.2.1, 10.0.0.7", "192.0.2.1"),
+        ("10.0.0.7", "10.0.0.7"),
+        ("10.0.0.8, 10.0.0.7", "10.0.0.8"),
+        ("::ffff:10.0.0.8", "10.0.0.8"),
+        // What cannot be read ends the walk at the last that could.
+        ("", BALANCER),
+        (",", BALANCER),
+        ("unknown", BALANCER),
+        ("_hidden", BALANCER),
+        ("192.0.2.1, unknown", BALANCER),
+        ("192.0.2.1, ", BALANCER),
+        ("192.0.2.1, unknown, 10.0.0.7", "10.0.0.7"),
+        ("192.0.2.1,, 10.0.0.7", "10.0.0.7"),
+        ("192.0.2.256", BALANCER),
+        ("192.0.2.1:", BALANCER),
+        ("192.0.2.1:99999", BALANCER),
+        ("[2001:db8::1", BALANCER),
+        ("[2001:db8::1]x", BALANCER),
+        ("2001:db8::1%eth0", BALANCER),
+        ("0x7f000001", BALANCER),
+        ("192.0.2.1 203.0.113.9", BALANCER),
+        ("\"192.0.2.1\"", BALANCER),
+        ("\u{661}92.0.2.1", BALANCER),
+    ] {
+        let lines = format!("X-Forwarded-For: {chain}\r\n");
+        assert_eq!(
+            client(AddressFrom::XForwardedFor, BALANCER, &lines),
+            expected,
+            "{chain:?}"
+        );
+    }
+}
+
+#[test]
+fn several_fields_are_one_chain_in_their_order() {
+    for (lines, expected) in [
+        ("", BALANCER),
+        (
+            "X-Forwarded-For: 203.0.113.9\r\nx-forwarded-for: 192.0.2.1\r\n",
+            "192.0.2.1",
+        ),
+        (
+            "X-Forwarded-For: 192.0.2.1\r\nX-FORWARDED-FOR: 10.0.0.7, 10.0.0.8\r\n",
+            "192.0.2.1",
+        ),
+        (
+            "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For:\r\n",
+            BALANCER,
+        ),
+        (
+            "X-Forwarded-Fo: 192.0.2.1\r\nX-Real-IP: 192.0.2.2\r\nForwarded: for=192.0.2.3\r\n",
+            BALANCER,
+        ),
+    ] {
+        assert_eq!(
+            client(AddressFrom::XForwardedFor, BALANCER, lines),
+            expected,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn nobody_else_may_say_who_the_client_is() {
+    let lines = "X-Forwarded-For: 192.0.2.1\r\n";
+    for peer in ["11.0.0.1", "203.0.113.1", "2001:db8::7"] {
+        assert_eq!(client(AddressFrom::XForwardedFor, peer, lines), peer);
+    }
+    assert_eq!(client(AddressFrom::Peer, BALANCER, lines), BALANCER);
+    assert_eq!(
+        client(AddressFrom::XForwardedFor, "fd00::1", lines),
+        "192.0.2.1"
+    );
+}
+
+#[test]
+fn an_address_has_one_form() {
+    let of = |text: &str| canonical(text.parse().unwrap()).to_string();
+    assert_eq!(of("[::ffff:192.0.2.1]:80"), "192.0.2.1");
+    assert_eq!(of("192.0.2.1:80"), "192.0.2.1");
+    assert_eq!(of("[2001:db8::1]:80"), "2001:db8::1");
+}
+
+#[test]
+fn addresses_that_share_a_prefix_are_one_client_and_others_are_not() {
+    let hasher = KeyHasher::new();
+    let same = |v4: u8, v6: u8, one: &str, other: &str| {
+        let rules = ClientRules {
+            address_from: AddressFrom::Peer,
+            trusted_proxies: Vec::new(),
+            ipv4_prefix: v4,
+            ipv6_prefix: v6,
+        };
+        let key = |text: &str| rules.key(&hasher, text.parse().unwrap());
+        key(one) == key(other)
+    };
+    assert!(!same(32, 64, "192.0.2.1", "192.0.2.2"));
+    assert!(same(24, 64, "192.0.2.1", "192.0.2.254"));
+    assert!(!same(24, 64, "192.0.2.1", "192.0.3.1"));
+    assert!(same(32, 64, "2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"));
+    assert!(!same(32, 64, "2001:db8::1", "2001:db8:0:1::1"));
+    assert!(!same(32, 128, "2001:db8::1", "2001:db8::2"));
+    assert!(same(0, 0, "192.0.2.1", "203.0.113.1") && same(0, 0, "::1", "ffff::"));
+    assert!(!same(0, 0, "0.0.0.0", "::"), "the families stay apart");
+}

@@ -40,11 +40,13 @@ struct Wait {
 
 impl Wait {
     fn new(wait: Duration) -> Self {
-        let least = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let least = wait
+            .as_secs()
+            .saturating_add(u64::from(wait.subsec_nanos() > 0));
         let spread = (least / 2 + 1).min(30);
         Wait {
             least,
-            told: least.max(1) + fastrand::u64(0..=spread),
+            told: least.max(1).saturating_add(fastrand::u64(0..=spread)),
         }
     }
 }

@@ -14,12 +14,16 @@ mod harness;
 
 /// Who the client is: the peer, or whom a trusted proxy names.
 mod addresses;
+/// The admin side: verbs, the API, and those who abuse its socket.
+mod admin;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
 /// Caps on open connections: of one client, and of all of them.
 mod caps;
 /// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
 mod chunks;
+/// Configurations that are wrong are told where and what would be right.
+mod config_errors;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
@@ -30,8 +34,12 @@ mod fields;
 mod forwarding;
 /// Heads that two parsers could read differently are refused; good ones pass.
 mod heads;
+/// Clients that mean harm leave nothing behind.
+mod hostile;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
+/// What is counted and written down: the exposition, health, the access log.
+mod metrics;
 /// Programs that were not written for this: nginx as the app, curl and wrk as clients.
 mod nginx;
 /// Requests that are sent before the last one was answered.
@@ -42,6 +50,8 @@ mod readme;
 mod reloading;
 /// Which app a request goes to.
 mod routes;
+/// A gate that cannot start says why; damaged state never stops one.
+mod starting;
 /// Modes: who is served in `known-only`, from when on, for how long, and what survives.
 mod switching;
 /// Limits of a tenant: whose traffic a request is, and what its tier allows.
