@@ -244,14 +244,15 @@ fn a_gate_without_metrics_serves() {
 }
 
 #[test]
-fn run_without_anything_to_serve_says_what_to_type() {
-    let output = tidegate(&["run"]);
-    assert_ne!(output.code, 0);
-    assert!(output.stderr.contains("tidegate init"), "{output:#?}");
-    assert!(
-        output.stderr.contains("--upstream 127.0.0.1:3000"),
-        "{output:#?}"
-    );
-    let output = tidegate(&["run", "--upstream", "nonsense"]);
-    assert_eq!(output.code, 2, "{output:#?}");
+fn what_cannot_be_served_is_a_matter_of_usage() {
+    for (arguments, part) in [
+        (["--upstream", "nonsense"], "nonsense"),
+        (["--upstream", "127.0.0.1:0"], "127.0.0.1:0"),
+        (["--listen", "localhost"], "localhost"),
+        (["--config", ""], "--config"),
+    ] {
+        let output = tidegate(&[&["run"], &arguments[..]].concat());
+        assert_eq!(output.code, 2, "{output:#?}");
+        assert!(output.stderr.contains(part), "no {part:?} in: {output:#?}");
+    }
 }
