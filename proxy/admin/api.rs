@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tidegate_config::Mode;
 use tokio::net::UnixListener;
 
+use super::bounded::Bounded;
 use super::wire::{self, Changed, KnownList, KnownRequest, ModeRequest, Reloaded, Status};
 use super::{Admin, Problem};
 use crate::clock;
@@ -27,9 +28,9 @@ use crate::mode::{Change, Record};
 #[derive(Clone, Debug)]
 struct Operator(String);
 
-impl Connected<IncomingStream<'_, UnixListener>> for Operator {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let peer = stream.io().peer_cred().ok();
+impl Connected<IncomingStream<'_, Bounded<UnixListener>>> for Operator {
+    fn connect_info(stream: IncomingStream<'_, Bounded<UnixListener>>) -> Self {
+        let peer = stream.io().get_ref().peer_cred().ok();
         let name = |uid: u32| {
             let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
             user.map_or_else(|| format!("uid {uid}"), |user| user.name)
@@ -65,7 +66,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         })
         .with_state(admin)
         .into_make_service_with_connect_info::<Operator>();
-    if let Err(error) = axum::serve(listener, routes).await {
+    if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
         tracing::error!("the admin listener ended: {error}");
     }
 }

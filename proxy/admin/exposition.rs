@@ -11,6 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::Admin;
+use super::bounded::Bounded;
 use crate::account::Scrape;
 use crate::clock;
 
@@ -21,7 +22,7 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .with_state(admin);
-    if let Err(error) = axum::serve(listener, routes).await {
+    if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
         tracing::error!("the metrics listener ended: {error}");
     }
 }

@@ -4,6 +4,7 @@
 //! that it answers during the worst flood.
 
 mod api;
+mod bounded;
 mod client;
 mod exposition;
 mod housekeeping;

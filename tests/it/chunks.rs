@@ -115,6 +115,10 @@ fn good_chunked_bodies_pass_and_what_follows_them_is_the_next_request() {
         ("A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n", 20),
         ("7\r\n0\r\n\r\n\r\n\r\n0\r\nTrailer: x\r\nEmpty:\r\n\r\n", 7),
         ("000000000000005\r\nhello\r\n0\r\n\r\n", 5),
+        (
+            "5;\tx = \"\u{e9};\"\r\nhello\r\n0;;\r\nX:\t\u{e9}\r\n\r\n",
+            5,
+        ),
         (long.as_str(), 0x4000),
         (many.as_str(), 3000),
     ] {

@@ -314,3 +314,27 @@ fn a_flood_does_not_exceed_the_budget_of_the_log() {
         std::fs::metadata(&file).unwrap().len() as f64 == written
     });
 }
+
+#[test]
+fn slow_clients_of_the_metrics_do_not_take_the_descriptors_of_the_traffic() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, "");
+    let slow: Vec<Connection> = (0..150)
+        .map(|_| {
+            let mut connection = Connection::open(gate.metrics);
+            connection.send("GET /metr");
+            connection
+        })
+        .collect();
+    let descriptors = || {
+        std::fs::read_dir(format!("/proc/{}/fd", gate.pid()))
+            .unwrap()
+            .count()
+    };
+    eventually("the first of them are let in", || descriptors() > 60);
+    assert!(descriptors() < 120, "{} descriptors", descriptors());
+    assert_eq!(gate.get("/").status, 200);
+    assert_eq!(gate.status()["mode"]["mode"], "normal");
+    drop(slow);
+    assert_eq!(Connection::open(gate.metrics).get("/livez").status, 200);
+}
