@@ -164,23 +164,29 @@ fn tenant_of<'request>(
 }
 
 fn from_header<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
-    let mut named = head
+    let named = head
         .fields
         .iter()
         .filter(|field| field.name.eq_ignore_ascii_case(name));
-    // Two of them, and the app may read the other one.
-    named
-        .next()
-        .filter(|_| named.next().is_none())
-        .and_then(|field| std::str::from_utf8(field.value).ok())
+    only(named.map(|field| field.value)).and_then(|value| std::str::from_utf8(value).ok())
 }
 
 fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
-    head.values("cookie")
-        .filter_map(|value| std::str::from_utf8(value).ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
+    let cookies = head
+        .values("cookie")
+        .filter_map(|value| std::str::from_utf8(value).ok());
+    let pairs = cookies.flat_map(|cookies| cookies.split(';'));
+    let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+    only(
+        pairs
+            .filter(|(key, _)| *key == name)
+            .map(|(_, value)| value),
+    )
+}
+
+/// The one value there is: of two, the app may read the other one.
+fn only<T>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    values.next().filter(|_| values.next().is_none())
 }
 
 fn lowercase<'space>(text: &str, space: &'space mut [u8; MAX_NAME]) -> Option<&'space str> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     check,
-    checked::{Config, Listener, Mode, RESOLVE_EVERY, Route, Server, Upstream},
+    checked::{Config, Server},
     document::Document,
     error::Error,
     findings::Findings,
@@ -29,9 +29,7 @@ impl Config {
     /// When the file cannot be read, is not TOML, or says something that
     /// cannot be: see [`Error`].
     pub fn load(path: &Path) -> Result<Config, Error> {
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-        Config::load_with(path, variables)
+        Config::load_with(path, environment())
     }
 
     /// As [`Config::load`], with these variables as the environment.
@@ -57,38 +55,36 @@ impl Config {
     }
 
     /// The configuration of a gate that was given no file: everything default,
-    /// in the mode `observe`.
-    #[must_use]
-    pub fn embedded(listen: SocketAddr, upstream: &Server) -> Config {
-        const NAME: &str = "app";
-        let app = Upstream {
-            name: NAME.to_owned(),
-            servers: vec![upstream.clone()],
-            resolve_every: RESOLVE_EVERY,
-        };
-        Config {
-            source: None,
-            mode: Mode::Observe,
-            threads: None,
-            listeners: vec![Listener { address: listen }],
-            upstreams: [(NAME.to_owned(), app)].into(),
-            routes: vec![Route::catch_all(NAME)],
-            client: Default::default(),
-            tenant: None,
-            tiers: Default::default(),
-            tenants: Default::default(),
-            connections: Default::default(),
-            known: Default::default(),
-            known_only: Default::default(),
-            deadlines: Default::default(),
-            log: Default::default(),
-            refusal: Default::default(),
-            admin: Default::default(),
-            metrics: Default::default(),
-            state: Default::default(),
-            warnings: Vec::new(),
-        }
+    /// in the mode `observe`, and overridden by the environment as a file would
+    /// be.
+    ///
+    /// # Errors
+    ///
+    /// When a variable says something that cannot be: see [`Error`].
+    pub fn embedded(listen: SocketAddr, upstream: &Server) -> Result<Config, Error> {
+        Config::embedded_with(listen, upstream, environment())
     }
+
+    /// As [`Config::embedded`], with these variables as the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::embedded`].
+    pub fn embedded_with(
+        listen: SocketAddr,
+        upstream: &Server,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Config, Error> {
+        let text = format!(
+            "mode = \"observe\"\n[[listener]]\naddress = \"{listen}\"\n[upstream.app]\nservers = [\"{upstream}\"]\n"
+        );
+        read(&text, None, &overrides::pick(variables))
+    }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 fn read(text: &str, path: Option<&Path>, variables: &[(String, String)]) -> Result<Config, Error> {

@@ -42,7 +42,23 @@ fn the_template_is_valid_with_and_without_its_examples() {
 fn the_smallest_is_valid_and_is_the_embedded_default_but_for_its_mode() {
     let smallest = parse(MINIMAL);
     let server = "127.0.0.1:3000".parse().unwrap();
-    let embedded = Config::embedded("127.0.0.1:8080".parse().unwrap(), &server);
+    let embedded = |variables: &[(&str, &str)]| {
+        let listen = "127.0.0.1:8080".parse().unwrap();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        Config::embedded_with(listen, &server, variables.collect::<Vec<_>>().into_iter())
+    };
+    let metrics = embedded(&[("TIDEGATE_METRICS__ADDRESS", "off")])
+        .unwrap()
+        .metrics;
+    assert_eq!(metrics.address, None);
+    let wrong = embedded(&[("TIDEGATE_METRICS__ADDRESS", "on")]).unwrap_err();
+    assert!(
+        wrong.to_string().contains("TIDEGATE_METRICS__ADDRESS"),
+        "{wrong}"
+    );
+    let embedded = embedded(&[]).unwrap();
     assert_eq!(
         (smallest.mode, embedded.mode),
         (Mode::Normal, Mode::Observe)

@@ -41,7 +41,7 @@ const MESSAGES: u64 = 64 * 1024;
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let mut config = match &arguments.config {
         Some(file) => Config::load(file)?,
-        None => Config::embedded(arguments.listen, &arguments.upstream),
+        None => Config::embedded(arguments.listen, &arguments.upstream)?,
     };
     if let Some(socket) = &context.admin {
         config.admin.socket.clone_from(socket);

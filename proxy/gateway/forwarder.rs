@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use super::exchange::{Ending, Exchange};
+use super::upgrade::Connector;
 use crate::forward::fields;
 use crate::reason::Reason;
 use crate::refuse::Reply;
@@ -24,6 +26,9 @@ const MAX_SERVERS: usize = 3;
 /// How long an upgraded connection may be silent. A WebSocket is kept open by pings, which come
 /// every half minute or so.
 const UPGRADED_IDLE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// The group of connections that may become tunnels.
+const UPGRADES: u64 = 1;
 
 /// Pingora's hooks. It has no state: all of it is in the request's [`Exchange`].
 #[derive(Debug)]
@@ -80,6 +85,11 @@ impl ProxyHttp for Forwarder {
         peer.options.read_timeout = Some(response);
         peer.options.write_timeout = Some(response);
         peer.options.idle_timeout = Some(deadlines.keepalive);
+        if exchange.websocket {
+            // Of its own kind, so that it does not get a pooled connection.
+            peer.group_key = UPGRADES;
+            peer.options.custom_l4 = Some(Arc::new(Connector));
+        }
         Ok(peer)
     }
 

@@ -8,6 +8,7 @@ mod exchange;
 mod forwarder;
 mod stream;
 mod turn;
+mod upgrade;
 
 pub use connection::ConnectionApp;
 pub use exchange::Exchange;

@@ -138,3 +138,20 @@ fn addresses_that_share_a_prefix_are_one_client_and_others_are_not() {
     assert!(same(0, 0, "192.0.2.1", "203.0.113.1") && same(0, 0, "::1", "ffff::"));
     assert!(!same(0, 0, "0.0.0.0", "::"), "the families stay apart");
 }
+
+#[test]
+fn of_two_names_in_one_request_none_counts() {
+    for (lines, header, cookie) in [
+        ("Tenant: a\r\nCookie: t=a\r\n", Some("a"), Some("a")),
+        ("Cookie: x=y; t=a; t2=b\r\n", None, Some("a")),
+        ("Tenant: a\r\ntenant: b\r\nCookie: t=a; t=b\r\n", None, None),
+        ("Cookie: t=a\r\nCookie: t=a\r\n", None, None),
+        ("Tenant: \u{e9}\r\nCookie: t\r\n", Some("\u{e9}"), None),
+    ] {
+        let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let head = parse(bytes.as_bytes(), &mut fields).unwrap();
+        assert_eq!(from_header(&head, "tenant"), header, "{lines}");
+        assert_eq!(from_cookie(&head, "t"), cookie, "{lines}");
+    }
+}

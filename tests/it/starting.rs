@@ -2,10 +2,12 @@
 //! finds damaged state starts without it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
-use crate::harness::{App, Folder, Gate, Output, tidegate, with_upstream};
+use crate::harness::{App, Connection, Folder, Gate, Output, tidegate, with_upstream};
 
 /// Runs a gate that must not start, and gives what it said.
 #[track_caller]
@@ -255,4 +257,37 @@ fn what_cannot_be_served_is_a_matter_of_usage() {
         assert_eq!(output.code, 2, "{output:#?}");
         assert!(output.stderr.contains(part), "no {part:?} in: {output:#?}");
     }
+}
+
+#[test]
+fn run_without_a_file_watches_and_says_so() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    let mut gate = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["run", "--listen", "127.0.0.1:0", "--upstream"])
+        .arg(app.address.to_string())
+        .env("TIDEGATE_ADMIN", folder.path("admin.sock"))
+        .env("TIDEGATE_METRICS__ADDRESS", "off")
+        .env("TIDEGATE_STATE__DIRECTORY", folder.path("state"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(gate.stderr.take().unwrap()).lines();
+    let said: Vec<String> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.contains("INFO mode "))
+        .collect();
+    let address = said
+        .iter()
+        .find_map(|line| line.split_once("listening on http://"));
+    let address = address
+        .expect("the gate says where it listens")
+        .1
+        .parse()
+        .unwrap();
+    assert_eq!(Connection::open(address).get("/seen").text(), "/seen");
+    assert!(said[0].contains("no configuration file"), "{said:#?}");
+    gate.kill().unwrap();
+    gate.wait().unwrap();
 }

@@ -2,8 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::thread;
-use std::time::Duration;
 
 use crate::harness::{App, Connection, Gate, Latch, ROOMY, Reply, eventually, pattern, read_head};
 
@@ -15,18 +13,12 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-/// How long an app thinks about a handshake. Pingora takes the end of the request, which has no
-/// body, for the end of the tunnel when the 101 overtakes it on its way between two of its futures
-/// (cloudflare/pingora#946): that is what the ignored test below is about.
-const THOUGHT: Duration = Duration::from_millis(20);
-
 /// An app that takes the handshake and does this with the connection.
 fn upgrading(then: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> App {
     App::accepting(move |mut stream| {
         let head = read_head(&mut stream).to_ascii_lowercase();
         assert!(head.contains("\r\nupgrade: websocket\r\n"), "{head}");
         assert!(head.contains("\r\nconnection: upgrade\r\n"), "{head}");
-        thread::sleep(THOUGHT);
         stream.write_all(SWITCHING.as_bytes()).unwrap();
         then(&mut stream);
     })
@@ -110,8 +102,8 @@ fn the_server_may_speak_first_right_behind_the_handshake() {
     }
 }
 
+/// cloudflare/pingora#946: without care, up to 8 tunnels of 1,000 were torn.
 #[test]
-#[ignore = "cloudflare/pingora#946: a 101 that comes at once may tear the tunnel; see THOUGHT"]
 fn an_app_may_switch_at_once() {
     let app = App::accepting(|mut stream| {
         read_head(&mut stream);
@@ -130,7 +122,6 @@ fn an_app_may_switch_at_once() {
 fn the_server_may_speak_first_in_the_very_packet_of_the_handshake() {
     let app = App::answering(|_| {
         Reply::Takeover(Box::new(|mut stream| {
-            thread::sleep(THOUGHT);
             let together = [SWITCHING.as_bytes(), b"\x81\x07welcome"].concat();
             stream.write_all(&together).unwrap();
             echo(&mut stream);

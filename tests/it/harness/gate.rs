@@ -1,7 +1,7 @@
 //! The real binary, started and ended by the test.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -38,16 +38,44 @@ pub fn tidegate(arguments: &[&str]) -> Output {
 }
 
 fn finish(command: &mut Command) -> Output {
-    let output = command
+    let mut child = command
         .env_remove("TIDEGATE_ADMIN")
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("the binary runs");
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    let stdout = collect(child.stdout.take().unwrap());
+    let stderr = collect(child.stderr.take().unwrap());
+    let ended = end_within_patience(&mut child);
+    let killed = ended.is_none().then(|| child.kill());
+    let output = Output {
+        code: ended.and_then(|status| status.code()).unwrap_or(-1),
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+    };
+    assert!(killed.is_none(), "{command:?} did not end: {output:#?}");
+    output
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// How a process ended, if it did in time.
+fn end_within_patience(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        thread::sleep(std::time::Duration::from_millis(2));
     }
+    None
 }
 
 /// A temporary folder with a configuration and everything else a gate keeps.
@@ -244,18 +272,8 @@ impl Gate {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "the gate did not end: {:#?}",
-                self.messages()
-            );
-            thread::sleep(std::time::Duration::from_millis(2));
-        }
+        let ended = end_within_patience(&mut self.child);
+        ended.unwrap_or_else(|| panic!("the gate did not end: {:#?}", self.messages()))
     }
 
     /// Kills it and keeps its folder, for the next one.

@@ -1,0 +1,105 @@
+//! The connection to an app for a request that may become a tunnel.
+//!
+//! Pingora reads the response and passes the end of the request's body on at the same time, and takes
+//! the latter for the end of the tunnel when it comes to it after the 101 (cloudflare/pingora#946): an
+//! app that switches at once had up to 8 of 1,000 tunnels torn. Both are ready at the first look when
+//! the app is fast, and which goes first is drawn by lot. So the response is held back for the first
+//! looks; by the third the body's end has passed.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use pingora_core::connectors::L4Connect;
+use pingora_core::protocols::l4::socket::SocketAddr;
+use pingora_core::protocols::l4::stream::Stream;
+use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
+use pingora_error::{Error, ErrorType, Result};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Looks for which a response is held back. One would do, if tokio did not suspend a task that has
+/// been busy for long.
+const HELD_BACK: u8 = 3;
+
+/// Connects for requests that may become tunnels. Pingora never reuses such a connection, as it has
+/// no descriptor to show.
+#[derive(Debug)]
+pub struct Connector;
+
+#[async_trait]
+impl L4Connect for Connector {
+    async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
+        let Some(address) = address.as_inet() else {
+            return Error::e_explain(ErrorType::ConnectNoRoute, "not an IP address");
+        };
+        let tcp = TcpStream::connect(address).await.map_err(|error| {
+            let kind = match error.kind() {
+                io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
+                _ => ErrorType::ConnectError,
+            };
+            Error::because(kind, "connecting for an upgrade", error)
+        })?;
+        let held_back = HELD_BACK;
+        let socket = Box::new(Socket { tcp, held_back });
+        Ok(VirtualSocketStream::new(socket).into())
+    }
+}
+
+struct Socket {
+    tcp: TcpStream,
+    held_back: u8,
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(left) = self.held_back.checked_sub(1) {
+            self.held_back = left;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+impl VirtualSocket for Socket {
+    fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
+        match option {
+            VirtualSockOpt::NoDelay => self.tcp.set_nodelay(true),
+            // Nobody asks for it: the tunnel's idle deadline does its work.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("tcp", &self.tcp)
+            .finish_non_exhaustive()
+    }
+}
