@@ -45,7 +45,7 @@ pub struct Change {
 pub struct Switch {
     current: AtomicU8,
     record: Mutex<Record>,
-    file: StateFile,
+    file: Mutex<StateFile>,
 }
 
 impl Switch {
@@ -70,7 +70,7 @@ impl Switch {
         Switch {
             current: AtomicU8::new(to_byte(record.mode)),
             record: Mutex::new(record),
-            file,
+            file: Mutex::new(file),
         }
     }
 
@@ -89,19 +89,15 @@ impl Switch {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Switches, at once, and says whether it will survive a restart.
-    pub fn set(&self, change: Change, now: u64) -> (Record, Result<(), StateError>) {
+    /// Switches, at once. [`Switch::save`] makes it survive a restart.
+    pub fn set(&self, change: Change, now: u64) -> Record {
         let mut record = self.lock();
-        let before = match (record.until, record.mode == change.mode) {
+        let before = match (change.until, record.until, record.mode == change.mode) {
+            // A mode without an end has nothing to return to.
+            (None, _, _) => change.mode,
             // Prolonging it does not make it its own predecessor.
-            (_, true) | (Some(_), _) => record.before,
-            (None, false) => record.mode,
-        };
-        // A mode without an end has nothing to return to.
-        let before = if change.until.is_some() {
-            before
-        } else {
-            change.mode
+            (_, _, true) | (_, Some(_), _) => record.before,
+            (_, None, false) => record.mode,
         };
         *record = Record {
             mode: change.mode,
@@ -112,7 +108,7 @@ impl Switch {
             before,
         };
         self.current.store(to_byte(record.mode), Relaxed);
-        (record.clone(), self.file.save(&*record))
+        record.clone()
     }
 
     /// Returns to the mode before when the end has come, and gives the record that ended.
@@ -131,10 +127,18 @@ impl Switch {
             before: ended.before,
         };
         self.current.store(to_byte(record.mode), Relaxed);
-        if let Err(error) = self.file.save(&*record) {
-            tracing::warn!("{error}");
-        }
         Some(ended)
+    }
+
+    /// Writes down what is in force. Blocks for as long as the disk does, and nobody else with it:
+    /// neither who reads the mode nor who switches again.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save(&self) -> Result<(), StateError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read behind the lock: of two savers, the last writes the latest.
+        file.save(&self.record())
     }
 }
 
@@ -207,7 +211,7 @@ mod tests {
     fn the_mode_before_returns_when_one_ends() {
         let gate = Gate::new();
         let switch = gate.start(Mode::Observe, 0);
-        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
+        switch.set(to(Mode::KnownOnly, Some(100)), 10);
         assert_eq!(switch.end_if_due(99), None);
         assert_eq!(switch.mode(), Mode::KnownOnly);
         assert_eq!(switch.end_if_due(100).unwrap().mode, Mode::KnownOnly);
@@ -222,8 +226,8 @@ mod tests {
     fn prolonging_a_mode_does_not_make_it_its_own_predecessor() {
         let gate = Gate::new();
         let switch = gate.start(Mode::Normal, 0);
-        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
-        switch.set(to(Mode::KnownOnly, Some(300)), 90).1.unwrap();
+        switch.set(to(Mode::KnownOnly, Some(100)), 10);
+        switch.set(to(Mode::KnownOnly, Some(300)), 90);
         assert_eq!(switch.end_if_due(100), None);
         switch.end_if_due(300);
         assert_eq!(switch.mode(), Mode::Normal);
@@ -233,8 +237,8 @@ mod tests {
     fn a_mode_for_a_while_within_another_returns_to_what_held_before_both() {
         let gate = Gate::new();
         let switch = gate.start(Mode::Normal, 0);
-        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
-        switch.set(to(Mode::Observe, Some(50)), 20).1.unwrap();
+        switch.set(to(Mode::KnownOnly, Some(100)), 10);
+        switch.set(to(Mode::Observe, Some(50)), 20);
         switch.end_if_due(50);
         assert_eq!(switch.mode(), Mode::Normal);
     }
@@ -243,11 +247,13 @@ mod tests {
     fn a_restart_keeps_the_mode_until_its_end_and_not_longer() {
         let gate = Gate::new();
         let switch = gate.start(Mode::Normal, 0);
-        switch.set(to(Mode::KnownOnly, Some(100)), 10).1.unwrap();
+        switch.set(to(Mode::KnownOnly, Some(100)), 10);
+        switch.save().unwrap();
         let record = switch.record();
         assert_eq!(gate.start(Mode::Observe, 99).record(), record);
         assert_eq!(gate.start(Mode::Observe, 100).mode(), Mode::Normal);
-        switch.set(to(Mode::KnownOnly, None), 20).1.unwrap();
+        switch.set(to(Mode::KnownOnly, None), 20);
+        switch.save().unwrap();
         assert_eq!(gate.start(Mode::Observe, u64::MAX).mode(), Mode::KnownOnly);
     }
 
@@ -259,13 +265,14 @@ mod tests {
             Mode::Normal,
             0,
         );
-        let (record, saved) = switch.set(to(Mode::KnownOnly, Some(100)), 10);
+        let record = switch.set(to(Mode::KnownOnly, Some(100)), 10);
         assert_eq!(
             (record.mode, switch.mode()),
             (Mode::KnownOnly, Mode::KnownOnly)
         );
         assert!(
-            saved
+            switch
+                .save()
                 .unwrap_err()
                 .to_string()
                 .contains("would not survive a restart")

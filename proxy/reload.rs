@@ -13,9 +13,10 @@ use tokio::runtime::Handle;
 use crate::admin::wire::Reloaded;
 use crate::forward::Health;
 use crate::gate::Gate;
-use crate::known::{Added, Book, BookError, Entry, FromFile, Saved};
+use crate::known::{Added, Book, BookError, Entry, FromFile};
 use crate::policy::{Policy, Upstreams};
 use crate::server::resolved_upstreams;
+use crate::state::StateError;
 use crate::written::Written;
 
 /// Replaces what the configuration says while the gate runs, and the known set with it.
@@ -28,6 +29,7 @@ pub struct Reloader {
     problem: Mutex<Option<String>>,
     /// One reload at a time.
     turn: Mutex<()>,
+    publishing: Mutex<()>,
 }
 
 /// What the gate was last configured with.
@@ -66,6 +68,7 @@ impl Reloader {
             traffic,
             problem: Mutex::new(None),
             turn: Mutex::new(()),
+            publishing: Mutex::new(()),
         }
     }
 
@@ -124,7 +127,12 @@ impl Reloader {
         (before != after).then(|| format!("known prefixes: {before} -> {after}"))
     }
 
+    /// One at a time, so that no older set replaces a newer one.
     fn publish_known(&self) {
+        let _turn = self
+            .publishing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.gate.known.store(Arc::new(self.book.set()));
     }
 
@@ -167,7 +175,7 @@ impl Reloader {
         prefix: &str,
         until: Option<u64>,
         reason: Option<String>,
-    ) -> Result<(Added, Saved), BookError> {
+    ) -> Result<Added, BookError> {
         let added = self.book.add(prefix, until, reason)?;
         self.publish_known();
         Ok(added)
@@ -177,17 +185,27 @@ impl Reloader {
     ///
     /// # Errors
     /// See [`BookError`].
-    pub fn remove_known(&self, prefix: &str) -> Result<(IpNet, Saved), BookError> {
+    pub fn remove_known(&self, prefix: &str) -> Result<IpNet, BookError> {
         let removed = self.book.remove(prefix)?;
         self.publish_known();
         Ok(removed)
     }
 
-    /// Takes out what has ended.
-    pub fn expire_known(&self, now: u64) {
-        if self.book.expire(now) > 0 {
+    /// Takes out what has ended, and says whether anything had.
+    pub fn expire_known(&self, now: u64) -> bool {
+        let ended = self.book.expire(now) > 0;
+        if ended {
             self.publish_known();
         }
+        ended
+    }
+
+    /// Writes down what operators added. Blocks for as long as the disk does.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save_known(&self) -> Result<(), StateError> {
+        self.book.save()
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::account::{AccessLog, Account, LogWriter, Metrics};
-use crate::admin::{self, Addresses, Admin, Rates};
+use crate::admin::{self, Addresses, Admin, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
 use crate::door::Filter;
@@ -69,6 +69,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         reloader,
         addresses: sockets.addresses.clone(),
         rates: Rates::default(),
+        tracked: Tracked::default(),
         started: Instant::now(),
     };
     let admin = admin::start(admin, sockets.admin, sockets.metrics)?;

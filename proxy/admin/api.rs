@@ -23,6 +23,7 @@ use super::{Admin, Problem};
 use crate::clock;
 use crate::known::Added;
 use crate::mode::{Change, Record};
+use crate::state::StateError;
 
 /// Who is at the other end of the socket.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
             refused,
         },
         clients: wire::Clients {
-            tracked: gate.limits.table.tracked(clock::now()),
+            tracked: admin.tracked.get(&gate.limits.table),
             capacity: gate.limits.table.capacity(),
             evictions: gate.limits.table.evictions(),
         },
@@ -132,12 +133,12 @@ async fn set_mode(
     request: Result<Json<ModeRequest>, JsonRejection>,
 ) -> Answer<Changed<Record>> {
     let request = body(request)?;
-    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
     let mode: Mode = request.mode.parse().map_err(|_| {
-        bad(format!(
+        let detail = format!(
             "there is no mode {:?}; the modes are observe, normal and known-only",
             request.mode
-        ))
+        );
+        Problem::new(StatusCode::BAD_REQUEST, detail)
     })?;
     let known = admin.gate.known.load().len();
     if mode == Mode::KnownOnly && known == 0 && !request.force {
@@ -147,20 +148,14 @@ async fn set_mode(
         ));
     }
     let now = clock::unix_seconds();
-    let lasting = match (request.seconds, request.forever) {
-        (Some(_), true) => return Err(bad("seconds and forever contradict each other".to_owned())),
-        (Some(0), _) => return Err(bad("a mode lasts at least a second".to_owned())),
-        (Some(seconds), false) => Some(Duration::from_secs(seconds)),
-        (None, false) if mode == Mode::KnownOnly => Some(admin.gate.policy.load().known_only_for),
-        (None, _) => None,
-    };
+    let lasting = lasting(&request, mode, admin.gate.policy.load().known_only_for)?;
     let change = Change {
         mode,
         until: lasting.map(|lasting| now.saturating_add(lasting.as_secs().max(1))),
         reason: request.reason,
         set_by: Some(set_by),
     };
-    let (record, saved) = admin.gate.mode.set(change, now);
+    let record = admin.gate.mode.set(change, now);
     tracing::warn!(
         by = record.set_by,
         until = record.until,
@@ -168,10 +163,40 @@ async fn set_mode(
         "mode {}",
         record.mode
     );
-    Ok(Json(Changed {
-        now: record,
-        warning: saved.err().map(|error| error.to_string()),
-    }))
+    Ok(changed(record, move || admin.gate.mode.save()).await)
+}
+
+/// How long a mode is to last; `None` for until it is switched again.
+fn lasting(
+    request: &ModeRequest,
+    mode: Mode,
+    known_only_for: Duration,
+) -> Result<Option<Duration>, Problem> {
+    let bad = |detail: &str| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    match (request.seconds, request.forever) {
+        (Some(_), true) => bad("seconds and forever contradict each other"),
+        (Some(0), _) => bad("a mode lasts at least a second"),
+        (Some(seconds), false) => Ok(Some(Duration::from_secs(seconds))),
+        (None, false) if mode == Mode::KnownOnly => Ok(Some(known_only_for)),
+        (None, _) => Ok(None),
+    }
+}
+
+/// The answer to a change that is in force, once it is written down or known not to be. The disk is
+/// waited for on another thread: this one has other operators to answer.
+async fn changed<T>(
+    now: T,
+    save: impl FnOnce() -> Result<(), StateError> + Send + 'static,
+) -> Json<Changed<T>> {
+    let saved = tokio::task::spawn_blocking(save).await;
+    let problem = match saved {
+        Ok(saved) => saved.err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    Json(Changed {
+        now,
+        warning: problem,
+    })
 }
 
 /// Entries that one answer has unless more are asked for.
@@ -207,12 +232,9 @@ async fn add_known(
     let added = admin
         .reloader
         .add_known(&request.prefix, until, request.reason);
-    let (now, saved) =
+    let now =
         added.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    Ok(Json(Changed {
-        now,
-        warning: saved.err().map(|error| error.to_string()),
-    }))
+    Ok(changed(now, move || admin.reloader.save_known()).await)
 }
 
 async fn remove_known(
@@ -221,16 +243,13 @@ async fn remove_known(
 ) -> Answer<Changed<Added>> {
     let request = body(request)?;
     let removed = admin.reloader.remove_known(&request.prefix);
-    let (prefix, saved) =
-        removed.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.to_string()))?;
-    Ok(Json(Changed {
-        now: Added {
-            prefix,
-            until: None,
-            reason: None,
-        },
-        warning: saved.err().map(|error| error.to_string()),
-    }))
+    let prefix = removed.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.to_string()))?;
+    let now = Added {
+        prefix,
+        until: None,
+        reason: None,
+    };
+    Ok(changed(now, move || admin.reloader.save_known()).await)
 }
 
 async fn reload(State(admin): Shared) -> Answer<Reloaded> {

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use super::Admin;
 use super::bounded::Bounded;
 use crate::account::Scrape;
-use crate::clock;
 
 /// Answers until the admin side ends.
 pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
@@ -42,7 +41,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         connections_open: gate.connections.get(),
         connections_limit: gate.policy.load().connections.get(),
         mode: gate.mode.record(),
-        clients_tracked: gate.limits.table.tracked(clock::now()),
+        clients_tracked: admin.tracked.get(&gate.limits.table),
         clients_tracked_max: gate.limits.table.capacity(),
         evictions: gate.limits.table.evictions(),
         known: admin.reloader.known_counts(),

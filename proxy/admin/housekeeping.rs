@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tidegate_limit::Table;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Admin;
 use super::wire::Requests;
 use crate::clock;
+use crate::state::StateError;
 
 /// How late a mode may end.
 const TICK: Duration = Duration::from_millis(100);
@@ -16,6 +18,27 @@ const TICK: Duration = Duration::from_millis(100);
 const WINDOW: usize = 10;
 /// Ticks between sweeps of the limiter's table: an hour of them.
 const SWEEP: u64 = 36_000;
+
+/// How many buckets are in use, counted at most once a second: counting reads the whole table.
+#[derive(Debug, Default)]
+pub struct Tracked {
+    last: Mutex<Option<(Instant, usize)>>,
+}
+
+impl Tracked {
+    /// The count, at most a second old.
+    pub fn get(&self, table: &Table) -> usize {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some((at, count)) if at.elapsed() < Duration::from_secs(1) => count,
+            _ => {
+                let count = table.tracked(clock::now());
+                *last = Some((Instant::now(), count));
+                count
+            }
+        }
+    }
+}
 
 /// Requests a second over the last few.
 #[derive(Debug, Default)]
@@ -52,6 +75,16 @@ impl Rates {
     }
 }
 
+/// Writes something down on another thread, as the disk may take its time.
+fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
+    let admin = admin.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = save(&admin) {
+            tracing::warn!("{error}");
+        }
+    });
+}
+
 /// Keeps the gate in order for as long as it runs.
 pub(super) async fn keep(admin: Arc<Admin>) {
     let mut ticks = interval(TICK);
@@ -67,10 +100,13 @@ pub(super) async fn keep(admin: Arc<Admin>) {
                 ended.mode,
                 ended.before
             );
+            save(&admin, |admin| admin.gate.mode.save());
         }
         if count.is_multiple_of(10) {
             admin.rates.sample(gate.account.metrics.totals());
-            admin.reloader.expire_known(now);
+            if admin.reloader.expire_known(now) {
+                save(&admin, |admin| admin.reloader.save_known());
+            }
         }
         if count % SWEEP == SWEEP - 1 {
             let gate = gate.clone();

@@ -13,7 +13,7 @@ mod socket;
 pub mod wire;
 
 pub use client::{Client, ClientError};
-pub use housekeeping::Rates;
+pub use housekeeping::{Rates, Tracked};
 pub use problem::Problem;
 pub use socket::Socket;
 
@@ -50,6 +50,8 @@ pub struct Admin {
     pub addresses: Addresses,
     /// Requests a second, lately.
     pub rates: Rates,
+    /// Buckets in use, lately.
+    pub tracked: Tracked,
     /// Since when it has been running.
     pub started: Instant,
 }

@@ -68,11 +68,8 @@ impl Asked<'_> {
         let policy = self.gate.policy.load();
         let client = policy.client.client(self.peer, head);
         let identity = identify(&policy, &self.gate.limits.hasher, client, head);
-        if head.method == "OPTIONS" && is_last_hop(head) {
-            let refusal = Refusal::new(Reason::MaxForwards, None);
-            return self.refuse(&policy, head, &identity, &refusal, started, out);
-        }
-        match self.verdict(&policy, head, &identity) {
+        let verdict = self.verdict(&policy, head, &identity);
+        match verdict.and_then(|permitted| is_for_the_gate(head).map_or(Ok(permitted), Err)) {
             Err(refusal) => self.refuse(&policy, head, &identity, &refusal, started, out),
             Ok((route, permits)) => Turn::Forward {
                 rewritten: head
@@ -198,11 +195,15 @@ impl Asked<'_> {
     }
 }
 
-/// RFC 9110 section 7.6.2: whose `Max-Forwards` is zero must not be forwarded.
-fn is_last_hop(head: &Head) -> bool {
+/// RFC 9110 section 7.6.2: `OPTIONS` whose `Max-Forwards` is zero must not be forwarded, and is
+/// answered by the gate.
+fn is_for_the_gate<'policy>(head: &Head) -> Option<Refusal<'policy>> {
+    if head.method != "OPTIONS" {
+        return None;
+    }
     let value = head.values("max-forwards").next();
     let value = value.and_then(|value| http::HeaderValue::from_bytes(value).ok());
-    max_forwards(value.as_ref()) == Some(0)
+    (max_forwards(value.as_ref()) == Some(0)).then(|| Refusal::new(Reason::MaxForwards, None))
 }
 
 /// Replies to a head that was not understood and accounts for it.

@@ -13,7 +13,8 @@ pub fn has_prefix(path: &str, prefix: &str) -> bool {
             return false;
         }
     }
-    prefix.ends_with('/') || matches!(bytes.next(), None | Some(b'/'))
+    // Some servers serve /search at /search;x, too.
+    prefix.ends_with('/') || matches!(bytes.next(), None | Some(b'/' | b';'))
 }
 
 /// The segment with this number, counted from 1, as [`has_prefix`] reads the path: `/%61cme` and

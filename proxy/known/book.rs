@@ -66,7 +66,7 @@ pub enum BookError {
 #[derive(Debug)]
 pub struct Book {
     inner: Mutex<Inner>,
-    file: StateFile,
+    file: Mutex<StateFile>,
 }
 
 #[derive(Debug, Default)]
@@ -74,9 +74,6 @@ struct Inner {
     files: Vec<FromFile>,
     added: BTreeMap<IpNet, Added>,
 }
-
-/// A change that was made, and whether it will survive a restart.
-pub type Saved = Result<(), StateError>;
 
 impl Book {
     /// What was added before the restart; a damaged file is set aside and named in the log.
@@ -88,7 +85,7 @@ impl Book {
                 files: Vec::new(),
                 added: added.collect(),
             }),
-            file,
+            file: Mutex::new(file),
         }
     }
 
@@ -132,7 +129,7 @@ impl Book {
         prefix: &str,
         until: Option<u64>,
         reason: Option<String>,
-    ) -> Result<(Added, Saved), BookError> {
+    ) -> Result<Added, BookError> {
         let prefix = parse(prefix)?;
         let entry = Added {
             prefix,
@@ -144,14 +141,14 @@ impl Book {
             return Err(BookError::Full);
         }
         inner.added.insert(prefix, entry.clone());
-        Ok((entry, self.save(&inner)))
+        Ok(entry)
     }
 
     /// Removes an entry that was added.
     ///
     /// # Errors
     /// When there is none; those of files leave with their line.
-    pub fn remove(&self, prefix: &str) -> Result<(IpNet, Saved), BookError> {
+    pub fn remove(&self, prefix: &str) -> Result<IpNet, BookError> {
         let prefix = parse(prefix)?;
         let mut inner = self.inner();
         if inner.added.remove(&prefix).is_none() {
@@ -165,7 +162,7 @@ impl Book {
             };
             return Err(BookError::Absent(prefix, hint));
         }
-        Ok((prefix, self.save(&inner)))
+        Ok(prefix)
     }
 
     /// Drops the entries whose end has passed and says how many.
@@ -175,13 +172,7 @@ impl Book {
         inner
             .added
             .retain(|_, entry| entry.until.is_none_or(|until| until > now));
-        let ended = before - inner.added.len();
-        if ended > 0
-            && let Err(error) = self.save(&inner)
-        {
-            tracing::warn!("{error}");
-        }
-        ended
+        before - inner.added.len()
     }
 
     /// The entries, added ones first, at most `limit` of them, that contain `address` if one is
@@ -209,9 +200,15 @@ impl Book {
             .collect()
     }
 
-    fn save(&self, inner: &Inner) -> Saved {
-        let entries: Vec<&Added> = inner.added.values().collect();
-        self.file.save(&entries)
+    /// Writes down what was added. Blocks for as long as the disk does, and nobody else with it.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save(&self) -> Result<(), StateError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read behind the lock: of two savers, the last writes the latest.
+        let entries: Vec<Added> = self.inner().added.values().cloned().collect();
+        file.save(&entries)
     }
 }
 

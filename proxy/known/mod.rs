@@ -6,7 +6,7 @@
 mod book;
 mod files;
 
-pub use book::{Added, Book, BookError, Entry, Saved};
+pub use book::{Added, Book, BookError, Entry};
 pub use files::{FilesError, FromFile};
 
 use std::collections::{BTreeMap, HashSet};
