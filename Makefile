@@ -37,6 +37,7 @@ check: build-tools
 
 bench: build bench-tools
 	benches/against-nginx
+	benches/steady
 
 install: build
 	install -D -m 755 target/release/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
