@@ -109,16 +109,12 @@ impl Scrape<'_> {
 
     fn log(&self, out: &mut Families) -> Result<()> {
         let counters = &self.log.counters;
-        let lost = self.log.lost();
         let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
         let lines = vec![
-            (
-                vec!["written"],
-                (counters.written.load(Relaxed).saturating_sub(lost)) as f64,
-            ),
+            (vec!["written"], self.log.written() as f64),
             (vec!["sampled_out"], count(&counters.sampled_out)),
             (vec!["over_budget"], count(&counters.over_budget)),
-            (vec!["lost"], lost as f64),
+            (vec!["lost"], self.log.lost() as f64),
         ];
         out.counters(
             "log_lines_total",

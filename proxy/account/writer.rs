@@ -15,11 +15,11 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 /// Lines that wait for the disk; more are lost and counted.
 const QUEUE: usize = 8192;
 
-/// What became of log lines. The lost ones are counted by the queue itself.
+/// What became of log lines. Those that found the queue full are counted by the queue itself.
 #[derive(Debug, Default)]
 pub struct LogCounters {
-    /// Lines that went to the queue, and their bytes.
-    pub written: AtomicU64,
+    /// Lines within the budget.
+    written: AtomicU64,
     /// Bytes of them.
     pub written_bytes: AtomicU64,
     /// Lines that the sample left out.
@@ -28,6 +28,38 @@ pub struct LogCounters {
     pub over_budget: AtomicU64,
     /// Bytes of them.
     pub over_budget_bytes: AtomicU64,
+    /// Lines that the disk did not take.
+    failed: AtomicU64,
+}
+
+/// What the lines end in. A disk that does not take one is counted and told of, once, and the next
+/// line is tried like any other: the log goes on by itself when the disk does.
+struct Target<W> {
+    to: W,
+    counters: Arc<LogCounters>,
+    failing: bool,
+}
+
+impl<W: Write> Write for Target<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let written = self.to.write_all(line).and_then(|()| self.to.flush());
+        match &written {
+            Ok(()) if self.failing => tracing::info!("the log can be written again"),
+            Err(error) if !self.failing => {
+                tracing::error!("the log cannot be written: {error}; its lines are lost");
+            }
+            _ => {}
+        }
+        self.failing = written.is_err();
+        self.counters
+            .failed
+            .fetch_add(u64::from(self.failing), Relaxed);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A log that never blocks and never exceeds its budget. Cheap to clone.
@@ -68,6 +100,12 @@ impl LogWriter {
     }
 
     fn to(target: impl Write + Send + 'static, budget: u64) -> Opened {
+        let counters = Arc::<LogCounters>::default();
+        let target = Target {
+            to: target,
+            counters: counters.clone(),
+            failing: false,
+        };
         let (queue, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUE)
             .lossy(true)
@@ -78,14 +116,20 @@ impl LogWriter {
             lost: queue.error_counter(),
             queue,
             budget: Arc::new(RateLimiter::direct(quota)),
-            counters: Arc::default(),
+            counters,
         };
         (writer, guard)
     }
 
-    /// Lines that found the queue full.
+    /// Lines that were written, or are on their way.
+    pub fn written(&self) -> u64 {
+        let taken = self.counters.written.load(Relaxed);
+        taken.saturating_sub(self.lost())
+    }
+
+    /// Lines that found the queue full, or that the disk did not take.
     pub fn lost(&self) -> u64 {
-        self.lost.dropped_lines() as u64
+        self.lost.dropped_lines() as u64 + self.counters.failed.load(Relaxed)
     }
 
     /// Writes one line, or counts it as over the budget.

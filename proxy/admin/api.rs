@@ -109,7 +109,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
             .map(|(name, health)| wire::Upstream { name, health })
             .collect(),
         log: wire::Log {
-            written: counters.written.load(Relaxed),
+            written: gate.account.log.writer().written(),
             sampled_out: counters.sampled_out.load(Relaxed),
             over_budget: counters.over_budget.load(Relaxed),
             lost: gate.account.log.writer().lost(),

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use http::Version;
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{ACCEPT, HOST, HeaderValue, TRANSFER_ENCODING};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -18,7 +18,7 @@ use super::exchange::{Ending, Exchange};
 use super::upgrade::Connector;
 use crate::forward::fields;
 use crate::reason::Reason;
-use crate::refuse::Reply;
+use crate::refuse::{Reply, wants_html};
 
 /// Servers that one request tries before it gives up: with the connect deadline, a bound on how
 /// long a client waits for a dead upstream.
@@ -228,7 +228,9 @@ impl ProxyHttp for Forwarder {
 
 /// Sends the response to a failure and gives its status.
 async fn send_failure(session: &mut Session, reason: Reason) -> Result<u16> {
-    let (header, body) = Reply::to_failure(reason).to_pingora()?;
+    let accept = session.req_header().headers.get_all(ACCEPT);
+    let html = wants_html(accept.iter().map(HeaderValue::as_bytes));
+    let (header, body) = Reply::to_failure(reason, html).to_pingora()?;
     let status = header.status.as_u16();
     session.set_keepalive(None);
     session

@@ -143,7 +143,11 @@ impl Asked<'_> {
         started: Instant,
         out: &mut BytesMut,
     ) -> Turn {
-        let reply = Reply::to_refusal(refusal, policy.ratelimit_fields, wants_html(head));
+        let reply = Reply::to_refusal(
+            refusal,
+            policy.ratelimit_fields,
+            wants_html(head.values("accept")),
+        );
         let consumed = self.whole_request(head.framing);
         let keep = head.keep_alive && !self.draining && consumed.is_some();
         let persistence = match keep {
@@ -220,7 +224,7 @@ pub(super) fn refuse_head(gate: &Gate, client: IpAddr, error: HeadError, out: &m
 
 /// Replies to a request of which nothing else is known, and accounts for it.
 pub(super) fn refuse_unread(gate: &Gate, client: IpAddr, reason: Reason, out: &mut BytesMut) {
-    Reply::to_failure(reason).write_http1(Persistence::Close, true, out);
+    Reply::to_failure(reason, false).write_http1(Persistence::Close, true, out);
     gate.account.request(&Facts {
         outcome: Outcome::of(reason),
         client,

@@ -15,7 +15,6 @@ use pingora_core::protocols::http::date::get_cached_date;
 use pingora_http::ResponseHeader;
 use tidegate_limit::Quota;
 
-use crate::head::Head;
 use crate::reason::Reason;
 use crate::verdict::Refusal;
 
@@ -74,13 +73,13 @@ impl<'policy> Reply<'policy> {
     }
 
     /// The reply to a failure, or to a head that was not understood.
-    pub fn to_failure(reason: Reason) -> Self {
+    pub fn to_failure(reason: Reason, html: bool) -> Self {
         let again = matches!(status(reason), StatusCode::SERVICE_UNAVAILABLE);
         Reply {
             reason,
             wait: again.then(|| Wait::new(Duration::from_secs(2))),
             limit: None,
-            html: false,
+            html,
         }
     }
 
@@ -180,8 +179,9 @@ impl<'policy> Reply<'policy> {
 }
 
 /// Whether the client is a browser that shows pages to a person.
-pub fn wants_html(head: &Head) -> bool {
-    head.values("accept").any(|value| {
+/// `accept`: the values of its `Accept`.
+pub fn wants_html<'head>(accept: impl IntoIterator<Item = &'head [u8]>) -> bool {
+    accept.into_iter().any(|value| {
         value
             .windows(9)
             .any(|part| part.eq_ignore_ascii_case(b"text/html"))

@@ -148,7 +148,7 @@ fn a_reply_to_head_has_its_length_and_no_body() {
 #[test]
 fn what_a_failure_says_over_pingora_is_the_same() {
     for reason in Reason::ALL {
-        let (header, body) = Reply::to_failure(reason).to_pingora().unwrap();
+        let (header, body) = Reply::to_failure(reason, false).to_pingora().unwrap();
         assert_eq!(header.status, status(reason));
         let length = header.headers.get("content-length").unwrap();
         assert_eq!(length.to_str().unwrap(), body.len().to_string());

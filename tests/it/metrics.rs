@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{App, Connection, Folder, Gate, eventually};
+use crate::harness::{App, Connection, Folder, Gate, ROOMY, eventually};
 
 fn exposition(gate: &Gate) -> String {
     let response = Connection::open(gate.metrics).get("/metrics");
@@ -337,4 +337,27 @@ fn slow_clients_of_the_metrics_do_not_take_the_descriptors_of_the_traffic() {
     assert_eq!(gate.status()["mode"]["mode"], "normal");
     drop(slow);
     assert_eq!(Connection::open(gate.metrics).get("/livez").status, 200);
+}
+
+#[test]
+fn a_disk_that_takes_no_line_is_told_of_and_holds_nobody_up() {
+    let app = App::echoing_paths();
+    let log = "[log]\nfile = \"/dev/full\"\nsample = { forwarded = 1.0 }\nbudget = \"1MiB/s\"";
+    let gate = Gate::before(&app, &format!("{ROOMY}\n{log}"));
+    let mut client = gate.connect();
+    for _ in 0..20 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    eventually("the lost lines to be counted", || {
+        gate.metric("tidegate_log_lines_total{outcome=\"lost\"}") == 20.0
+    });
+    assert_eq!(
+        gate.metric("tidegate_log_lines_total{outcome=\"written\"}"),
+        0.0
+    );
+    let told = gate.messages();
+    let told = told
+        .iter()
+        .filter(|line| line.contains("the log cannot be written"));
+    assert_eq!(told.count(), 1, "{:#?}", gate.messages());
 }

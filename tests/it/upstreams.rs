@@ -315,3 +315,19 @@ fn a_slow_app_holds_up_nobody_else() {
         assert_eq!(client.response().text(), "/slow");
     }
 }
+
+#[test]
+fn a_browser_gets_a_page_when_the_app_is_down() {
+    let gate = Gate::start(&with_upstream(&[unused_address()], ""));
+    let response = gate.send("GET / HTTP/1.1\r\nHost: test\r\nAccept: text/html,*/*\r\n\r\n");
+    assert_eq!(response.status, 502);
+    assert_eq!(
+        response.field("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(
+        response.text().starts_with("<!doctype html>"),
+        "{}",
+        response.text()
+    );
+}
