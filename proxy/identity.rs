@@ -1,9 +1,10 @@
 //! Who sends a request, from verified facts only.
 
+mod forwarding;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use tidegate_config::{AddressFrom, TenantFrom};
 use tidegate_limit::{Domain, Key, KeyHasher};
 
@@ -64,46 +65,28 @@ impl ClientRules {
 
     /// The client of a request: the peer, or whom a trusted one names.
     pub fn client(&self, peer: IpAddr, head: &Head) -> IpAddr {
+        if !self.trusts(peer) {
+            return peer;
+        }
         match self.address_from {
             AddressFrom::Peer => peer,
-            AddressFrom::XForwardedFor if self.trusts(peer) => {
-                nearest_untrusted(peer, head, &self.trusted_proxies)
+            AddressFrom::XForwardedFor => self.nearest(peer, forwarding::x_forwarded_for(head)),
+            AddressFrom::Forwarded => self.nearest(peer, forwarding::forwarded(head)),
+        }
+    }
+
+    /// Walks from the nearest hop, which our own proxies wrote, to the first address that is not one
+    /// of theirs. What cannot be read ends the walk: everything beyond it is hearsay.
+    fn nearest(&self, peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut client = peer;
+        while self.trusts(client) {
+            match hops.next() {
+                Some(Some(address)) => client = address,
+                Some(None) | None => break,
             }
-            AddressFrom::XForwardedFor => peer,
         }
+        client
     }
-}
-
-/// Walks `X-Forwarded-For` from the right, which is the end that our own proxies wrote, to the first
-/// address that is not one of theirs. What cannot be read ends the walk: everything left of it is
-/// hearsay.
-fn nearest_untrusted(peer: IpAddr, head: &Head, trusted: &[IpNet]) -> IpAddr {
-    let mut client = peer;
-    let entries = head
-        .values("x-forwarded-for")
-        .rev()
-        .flat_map(|value| value.rsplit(|byte| *byte == b','));
-    for entry in entries {
-        let Some(address) = forwarded_address(entry.trim_ascii()) else {
-            return client;
-        };
-        client = address;
-        if !trusted.iter().any(|net| net.contains(&client)) {
-            return client;
-        }
-    }
-    client
-}
-
-/// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`.
-fn forwarded_address(entry: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(entry).ok()?;
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    text.parse()
-        .ok()
-        .or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))
-        .or_else(bracketed)
-        .map(|address: IpAddr| address.to_canonical())
 }
 
 /// Everything known of one request.

@@ -155,3 +155,45 @@ fn of_two_names_in_one_request_none_counts() {
         assert_eq!(from_cookie(&head, "t"), cookie, "{lines}");
     }
 }
+
+#[test]
+fn forwarded_is_read_as_rfc_7239_writes_it() {
+    for (value, expected) in [
+        ("for=192.0.2.1", "192.0.2.1"),
+        ("For=\"192.0.2.1:4711\"", "192.0.2.1"),
+        ("for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
+        ("for=192.0.2.1;proto=https;by=203.0.113.43", "192.0.2.1"),
+        ("proto=https ; FOR=192.0.2.1", "192.0.2.1"),
+        ("for=203.0.113.9, for=192.0.2.1", "192.0.2.1"),
+        ("for=192.0.2.1, for=10.0.0.7", "192.0.2.1"),
+        (
+            "for=192.0.2.1, for=\"[fd00::7]\";ext=\"a,b;for=203.0.113.9\"",
+            "192.0.2.1",
+        ),
+        // Hidden, missing, doubled or malformed: the walk ends.
+        ("for=unknown", BALANCER),
+        ("for=_hidden, for=10.0.0.7", "10.0.0.7"),
+        ("proto=https", BALANCER),
+        ("for=192.0.2.1;for=203.0.113.9", BALANCER),
+        ("for=\"192.0.2.1", BALANCER),
+        ("for=192.0.2.1\"", BALANCER),
+        ("for=\"192\\.0.2.1\"", BALANCER),
+        ("for = 192.0.2.1", BALANCER),
+        ("192.0.2.1", BALANCER),
+        ("", BALANCER),
+        (",;,\"", BALANCER),
+    ] {
+        let lines = format!("Forwarded: {value}\r\n");
+        let found = client(AddressFrom::Forwarded, BALANCER, &lines);
+        assert_eq!(found, expected, "{value:?}");
+        let peer = client(AddressFrom::Forwarded, "198.51.100.1", &lines);
+        assert_eq!(peer, "198.51.100.1", "nobody else may say so: {value:?}");
+    }
+    let two = "Forwarded: for=203.0.113.9\r\nForwarded: for=192.0.2.1\r\n";
+    assert_eq!(client(AddressFrom::Forwarded, BALANCER, two), "192.0.2.1");
+    let long = format!(
+        "Forwarded: for=192.0.2.1{}\r\n",
+        ", for=10.0.0.7".repeat(700)
+    );
+    assert_eq!(client(AddressFrom::Forwarded, BALANCER, &long), "192.0.2.1");
+}

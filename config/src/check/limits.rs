@@ -47,7 +47,7 @@ fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Writte
             );
         }
     }
-    if client.address_from == AddressFrom::XForwardedFor
+    if client.address_from != AddressFrom::Peer
         && written.is_empty()
         && let Some(span) = findings.document.span_of(&["client", "address_from"])
     {

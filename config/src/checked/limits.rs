@@ -94,6 +94,8 @@ pub enum AddressFrom {
     Peer,
     /// The `X-Forwarded-For` header, when a trusted proxy sent it.
     XForwardedFor,
+    /// The `Forwarded` header (RFC 7239), when a trusted proxy sent it.
+    Forwarded,
 }
 
 /// How to tell which customer a request belongs to.
