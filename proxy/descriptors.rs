@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors beside those of connections: listeners, the admin side, files, the runtime.
-const RESERVE: u64 = 64;
+const RESERVE: u64 = 256;
 
 /// Raises the limit of this process to what `connections` need, each with one towards its upstream,
 /// as far as the system allows, and says so when that is too little.

@@ -63,6 +63,11 @@ impl ClientRules {
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
     }
 
+    /// Whether the requests of this peer are other clients', so that its connections are, too.
+    pub fn speaks_for_others(&self, peer: IpAddr) -> bool {
+        self.address_from != AddressFrom::Peer && self.trusts(peer)
+    }
+
     /// The client of a request: the peer, or whom a trusted one names.
     pub fn client(&self, peer: IpAddr, head: &Head) -> IpAddr {
         if !self.trusts(peer) {
@@ -151,7 +156,9 @@ fn from_header<'request>(head: &Head<'request>, name: &str) -> Option<&'request 
         .fields
         .iter()
         .filter(|field| field.name.eq_ignore_ascii_case(name));
-    only(named.map(|field| field.value)).and_then(|value| std::str::from_utf8(value).ok())
+    only(named.map(|field| field.value))
+        .filter(|_| !head.nominates(name))
+        .and_then(|value| std::str::from_utf8(value).ok())
 }
 
 fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
@@ -160,11 +167,10 @@ fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request 
         .filter_map(|value| std::str::from_utf8(value).ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';'));
     let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
-    only(
-        pairs
-            .filter(|(key, _)| *key == name)
-            .map(|(_, value)| value),
-    )
+    let values = pairs
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value);
+    only(values).filter(|_| !head.nominates("cookie"))
 }
 
 /// The one value there is: of two, the app may read the other one.

@@ -11,6 +11,7 @@ use tidegate_config::Config;
 use tokio::runtime::Handle;
 
 use crate::admin::wire::Reloaded;
+use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
 use crate::known::{Added, Book, BookError, Entry, FromFile};
@@ -73,12 +74,13 @@ impl Reloader {
     }
 
     /// Reads the file again and takes all of it over, or nothing. Blocks while names are looked up.
+    /// `force`: though most of the known customers are gone.
     ///
     /// # Errors
     /// When the file is not good, or asks for what only a restart can change.
-    pub fn reload(&self) -> anyhow::Result<Reloaded> {
+    pub fn reload(&self, force: bool) -> anyhow::Result<Reloaded> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let reloaded = self.replace();
+        let reloaded = self.replace(force);
         self.gate.account.metrics.reloaded(reloaded.is_ok());
         let problem = reloaded.as_ref().err().map(|error| format!("{error:#}"));
         match (&reloaded, &problem) {
@@ -97,7 +99,7 @@ impl Reloader {
         reloaded
     }
 
-    fn replace(&self) -> anyhow::Result<Reloaded> {
+    fn replace(&self, force: bool) -> anyhow::Result<Reloaded> {
         let running = self.running.load_full();
         let Some(source) = &running.config.source else {
             bail!("this gate was started without a configuration file, so there is none to reload");
@@ -105,7 +107,11 @@ impl Reloader {
         let config = Config::load(source)?;
         refuse_static_changes(&running.config, &config)?;
         let files = Book::read_files(&config.known.files)?;
+        if !force {
+            self.refuse_shrunk(&files)?;
+        }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
+        descriptors::raise(config.connections.total);
         let policy = Policy::new(&config, &upstreams, &self.gate.limits)
             .with_context(|| source.display().to_string())?;
         let running_now = Running::new(config, upstreams);
@@ -117,6 +123,18 @@ impl Reloader {
         let warnings = config.warnings.clone();
         self.running.store(Arc::new(running_now));
         Ok(Reloaded { changes, warnings })
+    }
+
+    /// Customers do not leave by the half: files that say so were cut, emptied or mistaken.
+    fn refuse_shrunk(&self, files: &[FromFile]) -> anyhow::Result<()> {
+        let (before, _) = self.book.counts();
+        let after: usize = files.iter().map(|(_, prefixes)| prefixes.len()).sum();
+        if after * 2 < before {
+            bail!(
+                "known.files: only {after} of {before} prefixes are left, as if a file was cut or emptied; if that is meant, `tidegate reload --force`; nothing was changed"
+            );
+        }
+        Ok(())
     }
 
     fn replace_known(&self, files: Vec<FromFile>) -> Option<String> {

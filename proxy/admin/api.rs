@@ -18,25 +18,45 @@ use tidegate_config::Mode;
 use tokio::net::UnixListener;
 
 use super::bounded::Bounded;
-use super::wire::{self, Changed, KnownList, KnownRequest, ModeRequest, Reloaded, Status};
+use super::wire::{
+    self, Changed, KnownList, KnownRequest, ModeRequest, ReloadRequest, Reloaded, Status,
+};
 use super::{Admin, Problem};
 use crate::clock;
 use crate::known::Added;
 use crate::mode::{Change, Record};
 use crate::state::StateError;
 
-/// Who is at the other end of the socket.
-#[derive(Clone, Debug)]
-struct Operator(String);
+/// Who is at the other end of the socket, by number: a name may take time.
+#[derive(Clone, Copy, Debug)]
+struct Operator(Option<u32>);
 
 impl Connected<IncomingStream<'_, Bounded<UnixListener>>> for Operator {
     fn connect_info(stream: IncomingStream<'_, Bounded<UnixListener>>) -> Self {
-        let peer = stream.io().get_ref().peer_cred().ok();
-        let name = |uid: u32| {
-            let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
-            user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+        Operator(
+            stream
+                .io()
+                .get_ref()
+                .peer_cred()
+                .ok()
+                .map(|peer| peer.uid()),
+        )
+    }
+}
+
+/// How long a name may take that a directory service has to be asked for.
+const NAMING: Duration = Duration::from_secs(1);
+
+impl Operator {
+    async fn name(self) -> String {
+        let Some(uid) = self.0 else {
+            return "unknown".to_owned();
         };
-        Operator(peer.map_or_else(|| "unknown".to_owned(), |peer| name(peer.uid())))
+        let found = tokio::task::spawn_blocking(move || nix::unistd::User::from_uid(uid.into()));
+        match tokio::time::timeout(NAMING, found).await {
+            Ok(Ok(Ok(Some(user)))) => user.name,
+            _ => format!("uid {uid}"),
+        }
     }
 }
 
@@ -129,7 +149,7 @@ fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
 
 async fn set_mode(
     State(admin): Shared,
-    ConnectInfo(Operator(set_by)): ConnectInfo<Operator>,
+    ConnectInfo(operator): ConnectInfo<Operator>,
     request: Result<Json<ModeRequest>, JsonRejection>,
 ) -> Answer<Changed<Record>> {
     let request = body(request)?;
@@ -153,7 +173,7 @@ async fn set_mode(
         mode,
         until: lasting.map(|lasting| now.saturating_add(lasting.as_secs().max(1))),
         reason: request.reason,
-        set_by: Some(set_by),
+        set_by: Some(operator.name().await),
     };
     let record = admin.gate.mode.set(change, now);
     tracing::warn!(
@@ -252,9 +272,13 @@ async fn remove_known(
     Ok(changed(now, move || admin.reloader.save_known()).await)
 }
 
-async fn reload(State(admin): Shared) -> Answer<Reloaded> {
+async fn reload(
+    State(admin): Shared,
+    request: Result<Json<ReloadRequest>, JsonRejection>,
+) -> Answer<Reloaded> {
+    let request = body(request)?;
     let failed = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
-    tokio::task::spawn_blocking(move || admin.reloader.reload())
+    tokio::task::spawn_blocking(move || admin.reloader.reload(request.force))
         .await
         .map_err(|error| failed(error.to_string()))?
         .map(Json)

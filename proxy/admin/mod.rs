@@ -21,7 +21,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,6 +55,9 @@ pub struct Admin {
     /// Since when it has been running.
     pub started: Instant,
 }
+
+/// How long work that is under way may take at the end.
+const RUNTIME_END: Duration = Duration::from_secs(2);
 
 /// The admin side as it is running.
 pub struct Running {
@@ -96,7 +99,11 @@ pub fn start(
     }
     let thread = std::thread::Builder::new()
         .name("admin".to_owned())
-        .spawn(move || runtime.block_on(until(stopped)))
+        .spawn(move || {
+            runtime.block_on(until(stopped));
+            // Not longer: a disk that hangs must not keep the gate from ending.
+            runtime.shutdown_timeout(RUNTIME_END);
+        })
         .context("the admin thread cannot be started")?;
     Ok(Running {
         thread,
@@ -134,7 +141,7 @@ fn spawn_signals(admin: Arc<Admin>, end: mpsc::Sender<()>) -> std::io::Result<()
                 _ = hangup.recv() => {
                     let admin = admin.clone();
                     // What it says is in the log, the metric and the status.
-                    tokio::task::spawn_blocking(move || drop(admin.reloader.reload()));
+                    tokio::task::spawn_blocking(move || drop(admin.reloader.reload(false)));
                 }
             }
         }

@@ -174,6 +174,15 @@ pub struct KnownList {
 }
 
 /// `POST /v1/reload`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadRequest {
+    /// Reload although most of the known customers are gone from their files.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// The answer to `POST /v1/reload`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reloaded {
     /// A line for each value that is another one now.

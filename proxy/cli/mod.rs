@@ -61,7 +61,7 @@ pub(crate) enum Verb {
     /// Check a configuration without serving
     Validate(validate::Arguments),
     /// Take the configuration file over anew; says what changed
-    Reload,
+    Reload(reload::Arguments),
     /// Show mode, traffic, caps, upstreams and the log's health
     Status,
     /// Show the mode or switch it
@@ -116,7 +116,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Demo(arguments) => return demo::run(&arguments, context),
         Verb::Init(arguments) => init::run(&arguments)?,
         Verb::Validate(arguments) => return validate::run(&arguments, context),
-        Verb::Reload => reload::run(context)?,
+        Verb::Reload(arguments) => reload::run(&arguments, context)?,
         Verb::Status => status::run(context)?,
         Verb::Mode(arguments) => mode::run(arguments, context)?,
         Verb::Known(verb) => known::run(verb, context)?,

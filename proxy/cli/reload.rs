@@ -5,13 +5,22 @@ use std::fmt::Write;
 use hyper::Method;
 
 use super::{Context, Format, output};
-use crate::admin::wire::Reloaded;
+use crate::admin::wire::{ReloadRequest, Reloaded};
 
-pub(super) fn run(context: &Context) -> anyhow::Result<()> {
-    let reloaded: Reloaded =
-        context
-            .client()
-            .send(Method::POST, "/v1/reload", &serde_json::json!({}))?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Reload although most of the known customers are gone from their files
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let request = ReloadRequest {
+        force: arguments.force,
+    };
+    let reloaded: Reloaded = context
+        .client()
+        .send(Method::POST, "/v1/reload", &request)?;
     if context.format == Format::Json {
         return output::json(&reloaded);
     }

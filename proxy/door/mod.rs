@@ -50,7 +50,7 @@ pub fn admit(gate: &Gate, peer: IpAddr) -> Result<Guard, DoorReason> {
     let total = gate.connections.try_acquire(policy.connections.get());
     let total = total.ok_or(DoorReason::Total)?;
     // Behind a trusted proxy there are many clients: their number is not this peer's doing.
-    let client = if policy.client.trusts(peer) {
+    let client = if policy.client.speaks_for_others(peer) {
         None
     } else {
         let key = policy.client.key(&gate.limits.hasher, peer);
@@ -95,7 +95,7 @@ impl Filter {
         if gate.connections.get() >= policy.connections.get() {
             return Err(DoorReason::Total);
         }
-        if gate.mode.mode() == Mode::Observe || policy.client.trusts(peer) {
+        if gate.mode.mode() == Mode::Observe || policy.client.speaks_for_others(peer) {
             return Ok(());
         }
         let key = policy.client.key(&gate.limits.hasher, peer);

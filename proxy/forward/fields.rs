@@ -1,14 +1,14 @@
 //! The fields that the upstream and the client see: who the client is, and nothing of what belongs
 //! to one hop alone (RFC 9110 section 7.6).
 
-use std::fmt::Write;
+use std::io::Write;
 use std::net::IpAddr;
 
 use http::header::{
     CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
     UPGRADE, VIA,
 };
-use pingora_error::Result;
+use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -23,6 +23,18 @@ const CLAIMS: [HeaderName; 6] = [
     HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("x-cluster-client-ip"),
     HeaderName::from_static("x-forwarded-port"),
+];
+
+/// Spellings that apps behind a CGI-like interface cannot tell from the real fields: no proxy sends
+/// them.
+const DISGUISES: [HeaderName; 7] = [
+    HeaderName::from_static("x_forwarded_for"),
+    HeaderName::from_static("x_forwarded_proto"),
+    HeaderName::from_static("x_forwarded_host"),
+    HeaderName::from_static("x_forwarded_port"),
+    HeaderName::from_static("x_real_ip"),
+    HeaderName::from_static("true_client_ip"),
+    HeaderName::from_static("x_client_ip"),
 ];
 
 /// The name under which the gate stands in `Via`.
@@ -40,9 +52,10 @@ pub fn to_upstream(request: &mut RequestHeader, peer: IpAddr, trusted: bool) -> 
             request.remove_header(claim);
         }
     }
-    let chain = join(request, X_FORWARDED_FOR, trusted, |chain| {
-        let _ = write!(chain, "{peer}");
-    });
+    for disguise in &DISGUISES {
+        request.remove_header(disguise);
+    }
+    let chain = join(request, X_FORWARDED_FOR, trusted, peer)?;
     request.insert_header(X_FORWARDED_FOR, chain)?;
     if !trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
         request.insert_header(X_FORWARDED_PROTO, "http")?;
@@ -53,7 +66,7 @@ pub fn to_upstream(request: &mut RequestHeader, peer: IpAddr, trusted: bool) -> 
             None => drop(request.remove_header(X_FORWARDED_HOST)),
         }
     }
-    let via = join(request, VIA.as_str(), true, |via| via.push_str(PSEUDONYM));
+    let via = join(request, VIA.as_str(), true, PSEUDONYM)?;
     request.insert_header(VIA, via)?;
     if let Some(left) = max_forwards(request.headers.get(MAX_FORWARDS)) {
         request.insert_header(MAX_FORWARDS, left.saturating_sub(1).to_string())?;
@@ -61,23 +74,23 @@ pub fn to_upstream(request: &mut RequestHeader, peer: IpAddr, trusted: bool) -> 
     Ok(())
 }
 
-/// A list field's values as one, with one more at the end.
+/// A list field's values as one, byte for byte, with one more at the end.
 fn join(
     request: &RequestHeader,
     name: &str,
     keep: bool,
-    append: impl FnOnce(&mut String),
-) -> String {
-    let mut list = String::with_capacity(64);
+    last: impl std::fmt::Display,
+) -> Result<HeaderValue> {
+    let mut list = Vec::with_capacity(64);
     if keep {
-        let values = request.headers.get_all(name).iter();
-        for value in values.filter_map(|value| value.to_str().ok()) {
-            list.push_str(value);
-            list.push_str(", ");
+        for value in request.headers.get_all(name) {
+            list.extend_from_slice(value.as_bytes());
+            list.extend_from_slice(b", ");
         }
     }
-    append(&mut list);
-    list
+    // Writing into memory does not fail.
+    let _ = write!(list, "{last}");
+    HeaderValue::try_from(list).or_err(ErrorType::InvalidHTTPHeader, "a list of field values")
 }
 
 /// How often a request may still be forwarded (RFC 9110 section 7.6.2).

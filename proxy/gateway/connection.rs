@@ -28,6 +28,9 @@ use crate::reason::Reason;
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// Empty lines that may stand before a request line: some old clients send one.
+const MAX_EMPTY_LINES: usize = 8;
+
 /// The gate's connection app: it reads the heads, answers what is refused, and hands the rest on.
 pub struct ConnectionApp {
     /// What the stages share.
@@ -153,9 +156,15 @@ impl Connection<'_> {
     async fn next_head(&mut self, stream: &mut ClientStream, first: bool) -> Result<usize, End> {
         let mut deadline = None;
         let mut searched = 0;
+        let mut empty_lines = 0;
         loop {
             // RFC 9112 section 2.2: an empty line before a request line is passed over.
             while stream.buffered().starts_with(b"\r\n") {
+                empty_lines += 1;
+                if empty_lines > MAX_EMPTY_LINES {
+                    let problem = "nothing but empty lines";
+                    return Err(End::Head(HeadError::Malformed(problem)));
+                }
                 stream.skip(2);
                 searched = 0;
             }
@@ -173,6 +182,10 @@ impl Connection<'_> {
                     let deadline = *deadline
                         .get_or_insert_with(|| Instant::now() + self.deadlines.request_header);
                     let left = deadline.saturating_duration_since(Instant::now());
+                    // The timer alone would not end a client that always has another byte ready.
+                    if left.is_zero() {
+                        return Err(End::Late);
+                    }
                     timeout(left, stream.fill()).await.map_err(|_| End::Late)?
                 }
             };
@@ -239,9 +252,10 @@ impl Connection<'_> {
 
     /// Sends the reply, closes the gate's side, and reads what is still coming for a moment.
     async fn close(&mut self, mut stream: Box<ClientStream>) {
-        if self.send(&mut stream).await.is_err() || stream.shutdown().await.is_err() {
-            return;
+        stream.linger_at_end();
+        if self.send(&mut stream).await.is_ok() {
+            // It ends either way.
+            let _ = stream.shutdown().await;
         }
-        stream.linger().await;
     }
 }

@@ -88,7 +88,9 @@ impl ProxyHttp for Forwarder {
         if exchange.websocket {
             // Of its own kind, so that it does not get a pooled connection.
             peer.group_key = UPGRADES;
-            peer.options.custom_l4 = Some(Arc::new(Connector));
+            peer.options.custom_l4 = Some(Arc::new(Connector {
+                answer: deadlines.upstream_response,
+            }));
         }
         Ok(peer)
     }
@@ -178,7 +180,7 @@ impl ProxyHttp for Forwarder {
             None => reason_of(error),
         };
         let mut sent = 0;
-        if reason != Reason::ClientGone && session.response_written().is_none() {
+        if reason != Reason::ClientGone && final_response(session).is_none() {
             sent = send_failure(session, reason).await.unwrap_or(0);
         }
         FailToProxy {
@@ -201,13 +203,16 @@ impl ProxyHttp for Forwarder {
             method: request.method.as_str(),
             host: host.and_then(|host| host.ok()).unwrap_or_default(),
             path: request.uri.path(),
-            status: session
-                .response_written()
-                .map_or(0, |sent| sent.status.as_u16()),
+            status: final_response(session).map_or(0, |sent| sent.status.as_u16()),
             received: session.body_bytes_read() as u64,
             sent: session.body_bytes_sent() as u64,
         };
         exchange.end(&ending);
+        if exchange.failure.is_some() {
+            // Pingora would drop the connection, and with unread bytes in it the system would take
+            // back what was sent. The end lingers over them.
+            session.downstream_session.shutdown().await;
+        }
     }
 
     /// What Pingora would write here is in the account, sampled and within the log's budget.
@@ -224,6 +229,13 @@ impl ProxyHttp for Forwarder {
     ) -> bool {
         true
     }
+}
+
+/// The response that was sent, if it was more than an interim one.
+fn final_response(session: &Session) -> Option<&ResponseHeader> {
+    let sent = session.response_written();
+    let interim = |sent: &ResponseHeader| sent.status.is_informational();
+    sent.filter(|sent| !interim(sent) || sent.status == http::StatusCode::SWITCHING_PROTOCOLS)
 }
 
 /// Sends the response to a failure and gives its status.
@@ -265,7 +277,10 @@ fn reason_of(error: &Error) -> Reason {
             | ErrorType::SocketError
             | ErrorType::BindError,
         ) => Reason::UpstreamConnect,
-        (ErrorSource::Upstream, _) => Reason::UpstreamBroken,
+        (ErrorSource::Upstream, _) => match io.map(io::Error::kind) {
+            Some(io::ErrorKind::TimedOut) => Reason::UpstreamTimeout,
+            _ => Reason::UpstreamBroken,
+        },
         _ => Reason::Internal,
     }
 }

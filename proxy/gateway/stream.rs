@@ -21,8 +21,7 @@ use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
-use pingora_timeout::timeout;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::head::{Chunks, Framing};
@@ -59,6 +58,10 @@ pub struct ClientStream {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Whether some of what was written may still be in the write buffer below.
     unflushed: bool,
+    /// Whether the client was answered before it had sent all.
+    unread: bool,
+    /// Until when, and how many bytes, are waited for at the end.
+    linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl ClientStream {
@@ -71,6 +74,8 @@ impl ClientStream {
             write_idle: Duration::from_secs(60),
             stalled: None,
             unflushed: false,
+            unread: false,
+            linger: None,
         }
     }
 
@@ -115,20 +120,38 @@ impl ClientStream {
         self.io.read_buf(&mut self.buffer).await
     }
 
-    /// Reads and drops what is still coming, for a moment.
-    pub async fn linger(&mut self) {
-        let drain = async {
-            let mut left = LINGER_BYTES;
-            while let Ok(read @ 1..) = self.fill().await {
-                self.buffer.clear();
-                left = left.saturating_sub(read);
-                if left == 0 {
-                    return;
-                }
+    /// Makes the end of this connection wait for what the client is still sending: it was answered
+    /// before it had sent all.
+    pub fn linger_at_end(&mut self) {
+        self.unread = true;
+    }
+
+    /// Reads and drops what is still coming, for a moment. Either way the connection ends then.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (until, left) = self
+            .linger
+            .get_or_insert_with(|| (Box::pin(sleep(LINGER)), LINGER_BYTES));
+        if until.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        while *left > 0 {
+            let mut space = [0; 1024];
+            let mut dropped = ReadBuf::new(&mut space);
+            std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut dropped))?;
+            match dropped.filled().len() {
+                0 => break,
+                read => *left = left.saturating_sub(read),
             }
-        };
-        // Either way the connection ends here.
-        let _ = timeout(LINGER, drain).await;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether the client may still be sending what it was answered for.
+    fn is_unread(&self) -> bool {
+        match self.expecting {
+            Expecting::Head | Expecting::Tunnel => self.unread,
+            Expecting::Length(_) | Expecting::Chunks(_) => !self.expecting.is_done(),
+        }
     }
 
     /// Bytes of the body that are already here go first.
@@ -277,23 +300,22 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let ended = Pin::new(&mut this.io).poll_shutdown(cx);
-        this.watch(cx, ended)
+        if this.linger.is_none() {
+            let ended = Pin::new(&mut this.io).poll_shutdown(cx);
+            std::task::ready!(this.watch(cx, ended))?;
+            if !this.is_unread() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        this.poll_linger(cx)
     }
 }
 
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
-        self.io.shutdown().await;
-        // The response came before the end of the request's body.
-        if matches!(
-            self.expecting,
-            Expecting::Length(1..) | Expecting::Chunks(_)
-        ) && !self.expecting.is_done()
-        {
-            self.linger().await;
-        }
+        // It ends either way.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 

@@ -11,6 +11,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use std::future::Future;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use pingora_core::connectors::L4Connect;
 use pingora_core::protocols::l4::socket::SocketAddr;
@@ -19,6 +22,7 @@ use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSo
 use pingora_error::{Error, ErrorType, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 /// Looks for which a response is held back. One would do, if tokio did not suspend a task that has
 /// been busy for long.
@@ -27,7 +31,11 @@ const HELD_BACK: u8 = 3;
 /// Connects for requests that may become tunnels. Pingora never reuses such a connection, as it has
 /// no descriptor to show.
 #[derive(Debug)]
-pub struct Connector;
+pub struct Connector {
+    /// How long the app may take to say anything. Pingora's own deadline is the idle one of tunnels,
+    /// which is longer and holds from the start.
+    pub answer: Duration,
+}
 
 #[async_trait]
 impl L4Connect for Connector {
@@ -42,8 +50,11 @@ impl L4Connect for Connector {
             };
             Error::because(kind, "connecting for an upgrade", error)
         })?;
-        let held_back = HELD_BACK;
-        let socket = Box::new(Socket { tcp, held_back });
+        let socket = Box::new(Socket {
+            tcp,
+            held_back: HELD_BACK,
+            answer: Some(Box::pin(sleep(self.answer))),
+        });
         Ok(VirtualSocketStream::new(socket).into())
     }
 }
@@ -51,6 +62,8 @@ impl L4Connect for Connector {
 struct Socket {
     tcp: TcpStream,
     held_back: u8,
+    /// The deadline for the first bytes, until they are there.
+    answer: Option<Pin<Box<Sleep>>>,
 }
 
 impl AsyncRead for Socket {
@@ -64,7 +77,16 @@ impl AsyncRead for Socket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Pin::new(&mut self.tcp).poll_read(cx, out)
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.tcp).poll_read(cx, out);
+        if read.is_ready() {
+            this.answer = None;
+        } else if let Some(answer) = &mut this.answer
+            && answer.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 

@@ -16,7 +16,6 @@ pub enum Framing {
 pub(super) struct Options<'buffer> {
     pub(super) framing: Framing,
     pub(super) host: Option<&'buffer [u8]>,
-    pub(super) expects_continue: bool,
     close: bool,
     wants_keep_alive: bool,
     connection_upgrade: bool,
@@ -47,7 +46,6 @@ pub(super) fn read<'buffer>(
     let mut options = Options {
         framing: Framing::Length(0),
         host: None,
-        expects_continue: false,
         close: false,
         wants_keep_alive: false,
         connection_upgrade: false,
@@ -60,9 +58,6 @@ pub(super) fn read<'buffer>(
         match field.name.len() {
             4 if field.name.eq_ignore_ascii_case("host") => {
                 once(options.host.replace(field.value), "two Host fields")?;
-            }
-            6 if field.name.eq_ignore_ascii_case("expect") => {
-                options.expects_continue |= field.value.eq_ignore_ascii_case(b"100-continue");
             }
             7 if field.name.eq_ignore_ascii_case("upgrade") => {
                 options.upgrade_websocket |= field.value.eq_ignore_ascii_case(b"websocket");

@@ -59,8 +59,6 @@ pub struct Head<'buffer> {
     pub keep_alive: bool,
     /// Whether the client asks for a WebSocket, after which the bytes are no longer HTTP.
     pub websocket: bool,
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    pub expects_continue: bool,
     /// The fields, in the order in which they were sent.
     pub fields: &'buffer [httparse::Header<'buffer>],
 }
@@ -92,6 +90,16 @@ impl<'buffer> Head<'buffer> {
         }
         head.extend_from_slice(behind.get(line..)?);
         Some(head)
+    }
+
+    /// Whether `Connection` names this field, so that the app will not see it (RFC 9110 section
+    /// 7.6.1).
+    pub fn nominates(&self, name: &str) -> bool {
+        let tokens = self
+            .values("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','));
+        let mut tokens = tokens.map(<[u8]>::trim_ascii);
+        tokens.any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// The host without port and without the dot of a fully qualified name, as rules name it.
@@ -181,7 +189,6 @@ pub fn parse<'buffer>(
         framing: options.framing,
         keep_alive: options.keep_alive(minor),
         websocket: options.websocket(method, minor),
-        expects_continue: options.expects_continue,
         fields,
     })
 }

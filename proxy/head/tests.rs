@@ -81,7 +81,7 @@ fn a_good_head_is_understood() {
         );
         assert_eq!((head.authority, head.host()), ("Shop.test:80", "Shop.test"));
         assert_eq!(head.framing, Framing::Length(12));
-        assert!(head.keep_alive && head.expects_continue && !head.websocket);
+        assert!(head.keep_alive && !head.websocket);
         assert!(head.values("x").eq([b"1".as_slice(), b"2"]));
         assert!(head.in_origin_form(bytes.as_bytes()).is_none());
     });

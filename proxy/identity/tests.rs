@@ -146,6 +146,17 @@ fn of_two_names_in_one_request_none_counts() {
         ("Cookie: x=y; t=a; t2=b\r\n", None, Some("a")),
         ("Tenant: a\r\ntenant: b\r\nCookie: t=a; t=b\r\n", None, None),
         ("Cookie: t=a\r\nCookie: t=a\r\n", None, None),
+        // The app will not see a field that Connection takes away.
+        (
+            "Tenant: a\r\nCookie: t=a\r\nConnection: close, TENANT\r\n",
+            None,
+            Some("a"),
+        ),
+        (
+            "Tenant: a\r\nCookie: t=a\r\nConnection: cookie\r\n",
+            Some("a"),
+            None,
+        ),
         ("Tenant: \u{e9}\r\nCookie: t\r\n", Some("\u{e9}"), None),
     ] {
         let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");

@@ -11,6 +11,8 @@ use ipnet::IpNet;
 const MAX_FILE: u64 = 256 << 20;
 /// Bytes of a line, comment included.
 const MAX_LINE: usize = 1024;
+/// A line that is too long is not read further than to see that it is.
+const LINE_AND_END: u64 = 1026;
 
 /// Why a file of known customers was not taken over; nothing of it was.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +99,14 @@ fn read_file(path: &Path) -> Result<Vec<IpNet>, FilesError> {
     let mut prefixes = Vec::new();
     // The bound holds for a file that grows while it is read, too.
     let reader = BufReader::new(file.take(MAX_FILE));
-    for (index, line) in reader.split(b'\n').enumerate() {
-        let line = line.map_err(|error| unreadable(error.to_string()))?;
+    let mut lines = reader;
+    for index in 0.. {
+        let mut line = Vec::new();
+        let read = (&mut lines).take(LINE_AND_END).read_until(b'\n', &mut line);
+        if read.map_err(|error| unreadable(error.to_string()))? == 0 {
+            break;
+        }
+        let ended = line.pop_if(|byte| *byte == b'\n').is_some();
         let bad = |found: &str, hint: String| FilesError::Line {
             path: path.to_owned(),
             line: index + 1,
@@ -111,6 +119,11 @@ fn read_file(path: &Path) -> Result<Vec<IpNet>, FilesError> {
         }
         let text = String::from_utf8_lossy(&line);
         let entry = text.split('#').next().unwrap_or_default().trim();
+        if !ended {
+            let hint =
+                "the last line has no end, as in a file that is cut short: end it with a new line";
+            return Err(bad(entry, hint.to_owned()));
+        }
         if !entry.is_empty() {
             prefixes.push(parse_prefix(entry).map_err(|hint| bad(entry, hint))?);
         }

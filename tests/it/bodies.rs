@@ -342,6 +342,28 @@ fn a_large_chunked_body_streams_both_ways() {
     );
 }
 
+/// Closing with unread bytes in it resets a connection, and takes back what was sent.
+#[test]
+fn an_answer_to_half_a_body_arrives_while_the_client_goes_on_sending() {
+    let app = App::accepting(|mut stream| {
+        read_head(&mut stream);
+        let _ = stream.write_all(
+            b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge",
+        );
+        let _ = stream.read(&mut [0; 1024]);
+    });
+    let gate = Gate::before(&app, "[deadlines]\nrequest_body_idle = \"300ms\"");
+    for _ in 0..20 {
+        let mut client = gate.connect();
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\nstart");
+        for _ in 0..10 {
+            // An error is no news: the answer is what counts.
+            let _ = client.try_send([b'x'; 1000]);
+        }
+        assert_eq!(client.response().status, 413);
+    }
+}
+
 #[test]
 fn an_app_may_answer_before_it_has_the_whole_body() {
     let app = App::accepting(|mut stream| {

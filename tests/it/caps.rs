@@ -124,7 +124,7 @@ fn connections_of_a_trusted_proxy_are_not_one_clients() {
     let app = App::echoing_paths();
     let gate = Gate::before(
         &app,
-        "[client]\nconnections = 1\ntrusted_proxies = [\"127.0.0.1\"]\n",
+        "[client]\nconnections = 1\ntrusted_proxies = [\"127.0.0.1\"]\naddress_from = \"x-forwarded-for\"\n",
     );
     let _clients: Vec<_> = (0..5).map(|_| let_in(&gate, "127.0.0.1")).collect();
     let _other = let_in(&gate, "127.0.0.2");

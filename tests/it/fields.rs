@@ -262,3 +262,20 @@ fn a_client_without_host_over_http_1_0_has_no_forwarded_host() {
     assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(app.last().field("x-forwarded-host"), None);
 }
+
+#[test]
+fn what_a_trusted_proxy_wrote_is_kept_byte_for_byte_and_disguises_are_not() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, "[client]\ntrusted_proxies = [\"127.0.0.0/8\"]\n");
+    let mut request = b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: ".to_vec();
+    request.extend_from_slice("\u{fc}, 203.0.113.5\r\n".as_bytes());
+    request.extend_from_slice(b"X_Forwarded_For: 127.0.0.1\r\nX_Real_IP: 127.0.0.1\r\n\r\n");
+    assert_eq!(gate.send(request).status, 200);
+    let seen = app.last();
+    assert_eq!(
+        seen.field("x-forwarded-for").as_deref(),
+        Some("\u{fc}, 203.0.113.5, 127.0.0.1")
+    );
+    assert_eq!(seen.field("x_forwarded_for"), None);
+    assert_eq!(seen.field("x_real_ip"), None);
+}

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::harness::{App, Connection, Gate, Reply, eventually};
+use crate::harness::{App, Connection, Gate, ROOMY, Reply, eventually};
 
 /// Short deadlines, one place in flight for everybody, and no other limit that gets in the way.
 const IMPATIENT: &str = r#"
@@ -461,4 +461,17 @@ fn every_request_has_one_outcome() {
         asked,
         "and so does the log"
     );
+}
+
+#[test]
+fn empty_lines_without_a_request_are_refused() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, ROOMY);
+    let mut client = gate.connect();
+    client.send("\r\n\r\nGET /after HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(client.response().text(), "/after");
+    let mut client = gate.connect();
+    client.send("\r\n".repeat(100));
+    assert_eq!(client.response().status, 400);
+    assert!(client.is_closed());
 }

@@ -193,6 +193,38 @@ fn a_broken_file_of_known_customers_changes_nothing() {
 }
 
 #[test]
+fn a_file_of_known_customers_that_was_cut_or_emptied_changes_nothing() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    folder.write("known.txt", "127.0.0.1\n127.0.0.2\n127.0.0.3\n");
+    let text = format!("{}[known]\nfiles = [\"known.*\"]\n", burst(&app, 9));
+    let gate = Gate::start_in(folder, &text);
+    for (cut, said) in [
+        ("", "only 0 of 3"),
+        ("127.0.0.1\n", "only 1 of 3"),
+        ("127.0.0.1\n127.0.0.2\n127.0.0.3/1", "no end"),
+        ("127.0.0.1\n127.0.0.2\n127.0.0", "known.txt:3"),
+    ] {
+        gate.folder.write("known.txt", cut);
+        let output = gate.verb(&["reload"]);
+        assert!(matches!(output.code, 1 | 2), "{cut:?}: {output:?}");
+        assert!(output.stderr.contains(said), "{cut:?}: {}", output.stderr);
+        assert_eq!(gate.status()["known"]["prefixes"], 3, "{cut:?}");
+    }
+    std::fs::remove_file(gate.folder.path("known.txt")).unwrap();
+    assert_eq!(
+        gate.verb(&["reload"]).code,
+        1,
+        "the pattern matches nothing"
+    );
+    gate.folder.write("known.txt", "127.0.0.1\n127.0.0.2\n");
+    gate.verb(&["reload"]).good();
+    gate.folder.write("known.txt", "");
+    gate.verb(&["reload", "--force"]).good();
+    assert_eq!(gate.status()["known"]["prefixes"], 0, "it was insisted on");
+}
+
+#[test]
 fn upstreams_and_routes_come_and_go() {
     let (first, second) = (
         App::answering(|_| Reply::text("first")),

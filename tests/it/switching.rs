@@ -12,7 +12,7 @@ const KNOWN: &str = "127.0.0.9";
 fn knowing(file: &str, more: &str) -> (App, Gate) {
     let app = App::echoing_paths();
     let folder = Folder::new();
-    folder.write("known.txt", file);
+    folder.write("known.txt", format!("{file}\n"));
     let config = format!("{ROOMY}{more}[known]\nfiles = [\"known.txt\"]\n");
     let gate = Gate::start_in(folder, &with_upstream(&[app.address], &config));
     (app, gate)

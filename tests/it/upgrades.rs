@@ -256,3 +256,18 @@ fn an_upgrade_is_limited_like_any_request() {
     assert_eq!(second.response().status, 429);
     assert_eq!(app.connections(), 1);
 }
+
+#[test]
+fn an_app_that_does_not_answer_a_handshake_is_not_waited_for_as_a_tunnel_is() {
+    let app = App::accepting(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let gate = Gate::before(&app, "[deadlines]\nupstream_response = \"300ms\"");
+    let mut client = gate.connect();
+    client.send(HANDSHAKE);
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (504, "upstream_timeout")
+    );
+}

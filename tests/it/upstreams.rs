@@ -331,3 +331,12 @@ fn a_browser_gets_a_page_when_the_app_is_down() {
         response.text()
     );
 }
+
+#[test]
+fn an_app_that_says_100_and_no_more_is_a_bad_gateway() {
+    let app = App::answering(|_| Reply::Raw(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()));
+    let gate = gate(&[app.address], "");
+    let response = gate.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(response.status, 502, "{response:?}");
+    assert_eq!(gate.log(1)[0]["http.response.status_code"], 502);
+}
