@@ -11,7 +11,7 @@ use crate::stores::{GovernorDashMap, GovernorHashMap, Nothing, Store, Tidegate};
 use crate::{MILLION, client, median};
 
 const CLIENTS: u64 = 10 * MILLION;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// A stall, in nanoseconds: the longest call that the design allows.
 const STALL: u32 = 200_000;
 /// What a flood reports, in this order.

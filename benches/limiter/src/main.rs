@@ -15,7 +15,7 @@ use stores::{
 };
 
 const MILLION: u64 = 1_000_000;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
 /// How long a store is measured in a round.
 const SLICE: Duration = Duration::from_millis(300);
 /// Requests between two looks at the time.
