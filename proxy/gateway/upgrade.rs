@@ -7,11 +7,10 @@
 //! looks; by the third the body's end has passed.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-
-use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;

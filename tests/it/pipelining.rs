@@ -55,14 +55,7 @@ fn a_request_behind_a_chunked_body_in_the_same_write_is_answered() {
 
 #[test]
 fn a_request_that_is_sent_while_another_is_answered_waits_for_its_turn() {
-    let latch = Latch::new();
-    let waiting = latch.clone();
-    let app = App::answering(move |request| {
-        if request.path == "/slow" {
-            waiting.wait();
-        }
-        Reply::text(&request.path)
-    });
+    let (app, latch) = App::waiting_at_slow();
     let gate = Gate::before(&app, ROOMY);
     let mut client = gate.connect();
     client.send(get("/slow"));

@@ -134,14 +134,7 @@ fn unlisted_tenants_cannot_invent_themselves_a_budget() {
 
 /// A gate whose tenants have two places, and an app that answers `/slow` when the latch opens.
 fn in_flight() -> (App, Gate, Latch) {
-    let latch = Latch::new();
-    let waiting = latch.clone();
-    let app = App::answering(move |request| {
-        if request.path == "/slow" {
-            waiting.wait();
-        }
-        Reply::text(&request.path)
-    });
+    let (app, latch) = App::waiting_at_slow();
     let config = "[tenant]\nfrom = \"host\"\ntier = \"all\"\n[tier.all]\nin_flight = 2\n\
                   [tenants]\ngold = \"all\"\nsilver = \"all\"\n";
     let gate = Gate::before(&app, config);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    App, Gate, Latch, ROOMY, Reply, eventually, read_head, unused_address, with_upstream,
+    App, Gate, ROOMY, Reply, eventually, read_head, unused_address, with_upstream,
 };
 
 fn gate(servers: &[SocketAddr], more: &str) -> Gate {
@@ -293,14 +293,7 @@ fn an_app_that_comes_up_late_is_reached() {
 
 #[test]
 fn a_slow_app_holds_up_nobody_else() {
-    let latch = Latch::new();
-    let waiting = latch.clone();
-    let app = App::answering(move |request| {
-        if request.path == "/slow" {
-            waiting.wait();
-        }
-        Reply::text(&request.path)
-    });
+    let (app, latch) = App::waiting_at_slow();
     let gate = gate(&[app.address], "");
     let mut slow: Vec<_> = (0..20).map(|_| gate.connect()).collect();
     for client in &mut slow {

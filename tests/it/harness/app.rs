@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use super::Latch;
+
 /// A request as the app got it.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -67,6 +69,19 @@ impl App {
     /// An app that answers every request with its path.
     pub fn echoing_paths() -> App {
         App::answering(|request| Reply::text(&request.path))
+    }
+
+    /// An app that answers every request with its path, and `/slow` when the latch opens.
+    pub fn waiting_at_slow() -> (App, Latch) {
+        let latch = Latch::new();
+        let waiting = latch.clone();
+        let app = App::answering(move |request| {
+            if request.path == "/slow" {
+                waiting.wait();
+            }
+            Reply::text(&request.path)
+        });
+        (app, latch)
     }
 
     pub fn answering(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> App {
