@@ -48,12 +48,22 @@ pub(crate) fn listed(items: &[&str], quote: char, last: &str) -> String {
     }
 }
 
+/// The tables that are named for a key which several have.
+const MOST_HOMES: usize = 2;
+
 /// What to do about a key that `table` does not have.
 pub(crate) fn unknown_key(root: &Value, table: &Value, key: &str) -> String {
     let mut homes = Vec::new();
     find_homes(root, key, "", &mut homes);
-    if let [home] = homes.as_slice() {
-        return home.clone();
+    match homes.as_slice() {
+        [] => {}
+        [home] => return home.clone(),
+        several if several.len() <= MOST_HOMES => {
+            return several
+                .join(", or ")
+                .replace(&format!(", or `{key}` belongs"), " or");
+        }
+        _ => {}
     }
     let known: Vec<&str> = keys(table).collect();
     match nearest(&known, key) {
@@ -122,7 +132,10 @@ mod tests {
         for (key, advice) in [
             ("keepalive", "`keepalive` belongs in [deadlines]"),
             ("methods", "`methods` belongs in [[route]]"),
-            ("in_flight", "`in_flight` belongs in [tier.NAME]"),
+            (
+                "in_flight",
+                "`in_flight` belongs in [[route]] or in [tier.NAME]",
+            ),
             (
                 "mode",
                 "`mode` belongs at the top of the file, before the first [table]",

@@ -36,6 +36,15 @@ pub(crate) fn below<'v>(schema: &'v Value, key: &str) -> Option<&'v Value> {
         })
 }
 
+/// Where a value may have two forms, text or a table: that which was used.
+fn form<'v>(schema: &'v Value, value: &DeValue<'_>) -> &'v Value {
+    let forms = schema.get("anyOf").and_then(Value::as_array);
+    let used = if value.is_table() { "object" } else { "string" };
+    forms
+        .and_then(|forms| forms.iter().find(|form| kind(form) == used))
+        .unwrap_or(schema)
+}
+
 /// Whether only text can stand there.
 pub(crate) fn is_text(schema: &Value) -> bool {
     matches!(kind(schema), "string" | "choice")
@@ -87,6 +96,7 @@ impl Shape<'_, '_, '_> {
     }
 
     fn value(&mut self, schema: &Value, value: &Spanned<DeValue<'_>>) {
+        let schema = form(schema, value.get_ref());
         let right = match (kind(schema), value.get_ref()) {
             ("object", DeValue::Table(table)) => return self.table(schema, table, &value.span()),
             ("array", DeValue::Array(items)) if has_length(schema, items.len()) => {

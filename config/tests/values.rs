@@ -94,7 +94,7 @@ fn the_example_of_the_design_is_read_without_a_warning() {
         Some(&TenantFrom::Host)
     );
     assert_eq!(config.tiers["verified"].in_flight.map(u32::from), Some(200));
-    assert_eq!(config.tenants["shop.example.com"], "verified");
+    assert_eq!(config.tenants["shop.example.com"].tier, "verified");
     assert_eq!(
         config.known.files,
         [Path::new("/etc/tidegate/known.d/*.txt")]

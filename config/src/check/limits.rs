@@ -1,28 +1,29 @@
-//! Clients, tenants and tiers.
+//! Clients and connections.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use crate::{
-    checked::{AddressFrom, Client, Config, Connections, Limit, Tenant, TenantFrom, Tier},
+    checked::{AddressFrom, Client, Config, Connections, Ipv6Network, Limit},
     findings::Findings,
-    literal::{HostName, Literal},
     raw::{self, Written},
 };
-
-use super::{network::check_name, routes::existing};
 
 /// Who the client is, and what one client may use.
 pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
     let default = Client::default();
+    let ipv6_prefix = raw.ipv6_prefix.unwrap_or(default.ipv6_prefix);
     let client = Client {
         address_from: raw.address_from.unwrap_or(default.address_from),
         trusted_proxies: findings.read_all(&raw.trusted_proxies),
         ipv4_prefix: raw.ipv4_prefix.unwrap_or(default.ipv4_prefix),
-        ipv6_prefix: raw.ipv6_prefix.unwrap_or(default.ipv6_prefix),
+        ipv6_prefix,
         limit: raw
             .limit
             .and_then(|limit| self::limit(findings, &limit))
             .unwrap_or(default.limit),
+        ipv6_network: raw
+            .ipv6_network
+            .and_then(|network| ipv6_network(findings, &network, ipv6_prefix)),
         connections: raw.connections.unwrap_or(default.connections),
         max_tracked: raw.max_tracked.unwrap_or(default.max_tracked),
     };
@@ -30,12 +31,28 @@ pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
     client
 }
 
-fn limit(findings: &mut Findings<'_>, raw: &raw::Limit) -> Option<Limit> {
+pub(super) fn limit(findings: &mut Findings<'_>, raw: &raw::Limit) -> Option<Limit> {
     let rate = findings.read(&raw.rate)?;
     Some(Limit {
         rate,
         burst: raw.burst.unwrap_or(rate.count),
     })
+}
+
+fn ipv6_network(
+    findings: &mut Findings<'_>,
+    raw: &raw::Ipv6Network,
+    client: u8,
+) -> Option<Ipv6Network> {
+    let prefix = *raw.prefix.get_ref();
+    if prefix >= client {
+        let right = format!(
+            "this is wider than a client, which is a /{client}: a number below {client}, such as 48"
+        );
+        findings.wrong(&raw.prefix.span(), &right);
+    }
+    let limit = limit(findings, &raw.limit)?;
+    Some(Ipv6Network { prefix, limit })
 }
 
 fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Written<ipnet::IpNet>]) {
@@ -57,111 +74,6 @@ fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Writte
              client.trusted_proxies"
                 .to_owned(),
         );
-    }
-}
-
-/// The tiers, by name.
-pub(super) fn tiers(
-    findings: &mut Findings<'_>,
-    raw: BTreeMap<String, raw::Tier>,
-) -> BTreeMap<String, Tier> {
-    let mut tier = |(name, raw): (String, raw::Tier)| {
-        check_name(findings, "tier", &name);
-        let limit = raw.limit.and_then(|limit| self::limit(findings, &limit));
-        (
-            name,
-            Tier {
-                limit,
-                in_flight: raw.in_flight,
-            },
-        )
-    };
-    raw.into_iter().map(&mut tier).collect()
-}
-
-/// How to tell which tenant a request belongs to.
-pub(super) fn tenant(
-    findings: &mut Findings<'_>,
-    raw: Option<raw::Tenant>,
-    tiers: &BTreeMap<String, Tier>,
-) -> Option<Tenant> {
-    let Some(raw) = raw else {
-        if let (Some(span), false) = (findings.document.span_of(&["tier"]), tiers.is_empty()) {
-            findings.warn(
-                &span,
-                "without [tenant], no request belongs to a tier".to_owned(),
-            );
-        }
-        return None;
-    };
-    let tier = tier_name(findings, &raw.tier, tiers);
-    Some(Tenant {
-        from: findings.read(&raw.from)?,
-        tier,
-    })
-}
-
-fn tier_name(
-    findings: &mut Findings<'_>,
-    written: &Written<String>,
-    tiers: &BTreeMap<String, Tier>,
-) -> String {
-    if !tiers.contains_key(written.text()) {
-        findings.wrong(
-            &written.span(),
-            &existing("tier", written.text(), tiers.keys()),
-        );
-    }
-    written.text().to_owned()
-}
-
-/// The tier of each tenant that is listed.
-pub(super) fn tenants(
-    findings: &mut Findings<'_>,
-    raw: &BTreeMap<String, Written<String>>,
-    tenant: Option<&Tenant>,
-    tiers: &BTreeMap<String, Tier>,
-) -> BTreeMap<String, String> {
-    // When [tenant] is there and wrong, that is known already.
-    let asked = findings.document.span_of(&["tenant"]).is_some();
-    if let (Some(span), false, false) = (
-        findings.document.span_of(&["tenants"]),
-        asked,
-        raw.is_empty(),
-    ) {
-        let tier = tiers.keys().next().map_or("unverified", String::as_str);
-        let message = format!(
-            "found tenants, but nothing says which request is whose; write\n\n\
-             [tenant]\nfrom = \"host\"\ntier = \"{tier}\""
-        );
-        findings.problem(&span, message);
-    }
-    let by_host = tenant.is_some_and(|tenant| tenant.from == TenantFrom::Host);
-    let mut tenants = BTreeMap::new();
-    for (name, written) in raw {
-        let tier = tier_name(findings, written, tiers);
-        let name = if by_host {
-            host(findings, name, written)
-        } else {
-            name.clone()
-        };
-        if tenants.insert(name.clone(), tier).is_some() {
-            let message = format!("found the host \"{name}\" a second time; a host has one tier");
-            findings.problem(&written.span(), message);
-        }
-    }
-    tenants
-}
-
-/// The name of a tenant that is told by its host, as it is compared.
-fn host(findings: &mut Findings<'_>, name: &str, written: &Written<String>) -> String {
-    match HostName::read(name) {
-        Ok(HostName(host)) => host,
-        Err(right) => {
-            let message = format!("found a tenant that no host can be: {right}");
-            findings.problem(&written.span(), message);
-            name.to_owned()
-        }
     }
 }
 

@@ -4,10 +4,12 @@
 //! wrong is noted and replaced by the default, so that the rest is still
 //! checked; the configuration is only handed out when nothing was noted.
 
+mod costs;
 mod limits;
 mod network;
 mod operation;
 mod routes;
+mod tenants;
 
 use std::path::{Path, PathBuf};
 
@@ -28,9 +30,9 @@ pub(crate) fn check(
     let upstreams = network::upstreams(&mut findings, raw.upstream);
     let routes = routes::routes(&mut findings, raw.route, &upstreams);
     let client = limits::client(&mut findings, raw.client);
-    let tiers = limits::tiers(&mut findings, raw.tier);
-    let tenant = limits::tenant(&mut findings, raw.tenant, &tiers);
-    let tenants = limits::tenants(&mut findings, &raw.tenants, tenant.as_ref(), &tiers);
+    let tiers = tenants::tiers(&mut findings, raw.tier);
+    let tenant = tenants::tenant(&mut findings, raw.tenant, &tiers, &folder);
+    let tenants = tenants::tenants(&mut findings, raw.tenants, tenant.as_ref(), &tiers);
     let mut config = Config {
         source: source.map(Path::to_owned),
         mode: raw.mode.unwrap_or_default(),
@@ -53,8 +55,10 @@ pub(crate) fn check(
         state: operation::state(&mut findings, raw.state, &folder),
         warnings: Vec::new(),
     };
+    let tenants = findings.document.span_of(&["tenant"]).is_some();
+    routes::effects(&mut findings, &routes, tenants);
     if findings.is_clean() {
-        routes::costs(&mut findings, &routes, &config);
+        costs::costs(&mut findings, &routes, &config);
         limits::caps(&mut findings, &config);
     }
     config.routes = routes.into_iter().map(|placed| placed.route).collect();

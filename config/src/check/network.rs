@@ -129,16 +129,23 @@ fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Up
 
 /// Names of upstreams and tiers become labels of metrics and arguments of commands.
 pub(super) fn check_name(findings: &mut Findings<'_>, table: &str, name: &str) {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+    if is_name(name) {
         return;
     }
-    let message =
-        "found a name that is not 1 to 64 letters, digits, `-`, `_` and `.`; such as \"app\"";
+    let message = format!("found a name that is not {NAME}; such as \"app\"");
     match findings.document.span_of(&[table, name]) {
-        Some(span) => findings.problem(&span, message.to_owned()),
-        None => findings.missing(table, message),
+        Some(span) => findings.problem(&span, message),
+        None => findings.missing(table, &message),
     }
+}
+
+/// What a name is made of, for messages.
+pub(crate) const NAME: &str = "1 to 64 letters, digits, `-`, `_` and `.`";
+
+/// Whether a text can be the name of an upstream, a tier or a tenant.
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which upstream serves a request, and what a request costs.
+//! Which upstream serves a request, and the route's own limits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,11 +7,12 @@ use std::{
 };
 
 use crate::{
-    checked::{Config, Limit, Route, Upstream},
+    checked::{Limit, Per, Route, RouteLimit, Upstream},
     findings::Findings,
     literal::{HostName, Method, PathPrefix},
     raw,
 };
+use toml::Spanned;
 
 /// The names that an error lists.
 const MOST_NAMES: usize = 20;
@@ -20,7 +21,9 @@ const MOST_NAMES: usize = 20;
 pub(super) struct Placed {
     pub(super) route: Route,
     upstream: Option<Range<usize>>,
-    cost: Option<Range<usize>>,
+    pub(super) cost: Option<Range<usize>>,
+    per: Option<Range<usize>>,
+    exempt: Option<Range<usize>>,
 }
 
 /// The routes; without any, the one that sends everything to the only upstream.
@@ -62,6 +65,8 @@ fn only_upstream(
         route: Route::catch_all(first),
         upstream: None,
         cost: None,
+        per: None,
+        exempt: None,
     })
 }
 
@@ -71,14 +76,56 @@ fn placed(findings: &mut Findings<'_>, raw: raw::Route) -> Placed {
     let methods = findings.read_all(&raw.methods);
     Placed {
         upstream: Some(raw.upstream.span()),
-        cost: raw.cost.as_ref().map(toml::Spanned::span),
+        cost: raw.cost.as_ref().map(Spanned::span),
+        per: raw
+            .limit
+            .as_ref()
+            .and_then(|limit| limit.per.as_ref().map(Spanned::span)),
+        exempt: raw.exempt.as_ref().map(Spanned::span),
         route: Route {
             host: host.map(|HostName(host)| host),
             path: path.map(|PathPrefix(path)| path),
             methods: methods.into_iter().map(|Method(method)| method).collect(),
             upstream: raw.upstream.text().to_owned(),
-            cost: raw.cost.map_or(NonZeroU32::MIN, toml::Spanned::into_inner),
+            cost: raw.cost.map_or(NonZeroU32::MIN, Spanned::into_inner),
+            limit: raw.limit.and_then(|raw| limit(findings, raw)),
+            in_flight: raw.in_flight,
+            exempt: raw.exempt.is_some_and(Spanned::into_inner),
         },
+    }
+}
+
+fn limit(findings: &mut Findings<'_>, raw: raw::RouteLimit) -> Option<RouteLimit> {
+    let rate = findings.read(&raw.rate)?;
+    Some(RouteLimit {
+        limit: Limit {
+            rate,
+            burst: raw.burst.unwrap_or(rate.count),
+        },
+        per: raw.per.map_or(Per::default(), Spanned::into_inner),
+    })
+}
+
+/// What a route says that cannot take effect.
+pub(super) fn effects(findings: &mut Findings<'_>, routes: &[Placed], tenants: bool) {
+    for Placed {
+        route,
+        per,
+        cost,
+        exempt,
+        ..
+    } in routes
+    {
+        let per_tenant = route.limit.is_some_and(|limit| limit.per == Per::Tenant);
+        if let (Some(span), true, false) = (per, per_tenant, tenants) {
+            findings.wrong(span, &"without [tenant], no request belongs to a tenant");
+        }
+        if let (Some(_), true, None, Some(span)) = (exempt, route.exempt, route.limit, cost) {
+            findings.warn(
+                span,
+                "no limit applies to this route, so that its cost has no effect".to_owned(),
+            );
+        }
     }
 }
 
@@ -149,39 +196,6 @@ fn is_below(path: &str, above: &str) -> bool {
         Some(rest) => rest.is_empty() || above.ends_with('/') || rest.starts_with('/'),
         None => false,
     }
-}
-
-/// A route whose cost no bucket can ever hold would refuse every request.
-pub(super) fn costs(findings: &mut Findings<'_>, routes: &[Placed], config: &Config) {
-    let limits = applying(config);
-    let Some((name, burst)) = limits.into_iter().min_by_key(|(_, burst)| *burst) else {
-        return;
-    };
-    for placed in routes {
-        if let (Some(span), true) = (&placed.cost, placed.route.cost > burst) {
-            let right = format!(
-                "the burst of {name} is {burst}: this is a request that can never pass; lower \
-                 the cost, or raise the burst to {} or more",
-                placed.route.cost
-            );
-            findings.wrong(span, &right);
-        }
-    }
-}
-
-/// The burst of every limit that a request may meet. Tiers only matter when
-/// there are tenants.
-fn applying(config: &Config) -> Vec<(String, NonZeroU32)> {
-    let burst = |limit: &Limit| limit.burst;
-    let client = ("client.limit".to_owned(), config.client.limit.burst);
-    let tiers = config.tiers.iter().filter(|_| config.tenant.is_some());
-    let tiers = tiers.filter_map(|(name, tier)| {
-        Some((
-            format!("tier.{name}.limit"),
-            tier.limit.as_ref().map(burst)?,
-        ))
-    });
-    std::iter::once(client).chain(tiers).collect()
 }
 
 #[cfg(test)]

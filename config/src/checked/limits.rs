@@ -1,10 +1,12 @@
 //! Who is counted, and how much each may use.
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::literal::Literal;
 
 /// A number that is written in this source and is not 0.
 pub(crate) const fn at_least_one(number: u32) -> NonZeroU32 {
@@ -34,6 +36,15 @@ pub struct Rate {
     pub per: Duration,
 }
 
+impl FromStr for Rate {
+    type Err = String;
+
+    /// Reads the text form; the error says what would be right.
+    fn from_str(text: &str) -> Result<Rate, String> {
+        Literal::read(text)
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.per.as_secs() {
@@ -59,6 +70,8 @@ pub struct Client {
     pub ipv6_prefix: u8,
     /// What one client may request.
     pub limit: Limit,
+    /// The wider IPv6 network that is limited beside the client; `None` for none.
+    pub ipv6_network: Option<Ipv6Network>,
     /// Open connections of one client.
     pub connections: NonZeroU32,
     /// How many clients are counted at a time: 1,000 to 100,000,000.
@@ -79,10 +92,22 @@ impl Default for Client {
                 },
                 burst: at_least_one(100),
             },
+            ipv6_network: None,
             connections: at_least_one(100),
             max_tracked: 1_000_000,
         }
     }
+}
+
+/// A wider IPv6 network and what all clients in it may request together, so that
+/// whoever was delegated many `/64` has not as many budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Network {
+    /// Addresses that share this many leading bits are one network: fewer than
+    /// make a client.
+    pub prefix: u8,
+    /// What one network may request.
+    pub limit: Limit,
 }
 
 /// What says the client's address.
@@ -96,48 +121,6 @@ pub enum AddressFrom {
     XForwardedFor,
     /// The `Forwarded` header (RFC 7239), when a trusted proxy sent it.
     Forwarded,
-}
-
-/// How to tell which customer a request belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    /// Where in a request the tenant's name stands.
-    pub from: TenantFrom,
-    /// The tier of a tenant that `[tenants]` does not list; it exists.
-    pub tier: String,
-}
-
-/// Where in a request the tenant's name stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TenantFrom {
-    /// The host, in lower case and without a port. Text form: `host`.
-    Host,
-    /// The value of this header, its name in lower case. Text form: `header:NAME`.
-    Header(String),
-    /// The value of this cookie, its name as it was written. Text form: `cookie:NAME`.
-    Cookie(String),
-    /// This segment of the path, counted from 1. Text form: `path:N`.
-    Path(usize),
-}
-
-impl fmt::Display for TenantFrom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TenantFrom::Host => f.write_str("host"),
-            TenantFrom::Header(name) => write!(f, "header:{name}"),
-            TenantFrom::Cookie(name) => write!(f, "cookie:{name}"),
-            TenantFrom::Path(segment) => write!(f, "path:{segment}"),
-        }
-    }
-}
-
-/// A named set of limits that tenants are put in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tier {
-    /// What one tenant of this tier may request; `None` is without limit.
-    pub limit: Option<Limit>,
-    /// Requests of one tenant that may be under way at a time; `None` is without limit.
-    pub in_flight: Option<NonZeroU32>,
 }
 
 /// The caps on all connections together.

@@ -6,19 +6,21 @@
 mod limits;
 mod operation;
 mod routing;
+mod tenants;
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use limits::{AddressFrom, Client, Connections, Limit, Rate, Tenant, TenantFrom, Tier};
+pub use limits::{AddressFrom, Client, Connections, Ipv6Network, Limit, Rate};
 pub use operation::{
     Admin, Deadlines, Known, KnownOnly, Log, LogFile, Metrics, Refusal, Sample, State,
     default_admin_socket,
 };
 pub(crate) use routing::RESOLVE_EVERY;
-pub use routing::{Listener, Route, Server, Upstream};
+pub use routing::{Listener, Per, Route, RouteLimit, Server, Upstream};
+pub use tenants::{LONGEST_TENANT, Listed, SHA256, Tenant, TenantFrom, Tier};
 
 /// A whole configuration that has passed every check that needs no network
 /// and no file but its own.
@@ -44,8 +46,9 @@ pub struct Config {
     pub tenant: Option<Tenant>,
     /// The sets of limits that tenants are put in, by name.
     pub tiers: BTreeMap<String, Tier>,
-    /// The tier of each tenant that is listed, by the tenant's name.
-    pub tenants: BTreeMap<String, String>,
+    /// The tenants that the file itself lists, by what requests tell them by: see
+    /// [`TenantFrom::listed`]. Without [`Config::tenant`] there are none.
+    pub tenants: BTreeMap<String, Listed>,
     /// The caps on all connections together.
     pub connections: Connections,
     /// Where the known set is read from.

@@ -8,6 +8,11 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Limit;
+
 /// A place where connections are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -72,9 +77,39 @@ pub struct Route {
     pub methods: Vec<String>,
     /// The name of the upstream; it exists.
     pub upstream: String,
-    /// The tokens that a request takes. No larger than the burst of any limit
-    /// that can apply to the request.
+    /// The tokens that a request takes from each limit. No larger than the burst
+    /// of any limit in this configuration that can apply to the request.
     pub cost: NonZeroU32,
+    /// A limit of this route, beside those of the client and the tenant.
+    pub limit: Option<RouteLimit>,
+    /// Requests of this route that may be under way at a time, of all clients
+    /// together; `None` is without limit.
+    pub in_flight: Option<NonZeroU32>,
+    /// Whether the limits of clients, networks and tenants do not apply. The
+    /// route's own do, and so does the mode.
+    pub exempt: bool,
+}
+
+/// A limit of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteLimit {
+    /// The rate and burst.
+    pub limit: Limit,
+    /// Who has one such budget each.
+    pub per: Per,
+}
+
+/// What is counted: who has a budget of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// Each client.
+    #[default]
+    Client,
+    /// Each tenant.
+    Tenant,
+    /// The route itself: one budget for all requests.
+    Route,
 }
 
 impl Route {
@@ -86,6 +121,9 @@ impl Route {
             methods: Vec::new(),
             upstream: upstream.to_owned(),
             cost: NonZeroU32::MIN,
+            limit: None,
+            in_flight: None,
+            exempt: false,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod amount;
 mod network;
 mod request;
+mod tenant;
 mod time;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 pub(crate) use amount::Bandwidth;
 pub(crate) use network::{HostName, server};
 pub(crate) use request::{Method, PathPrefix};
+pub(crate) use tenant::listed as tenant;
 pub(crate) use time::{Deadline, Stay, duration};
 
 /// A value with a text form.

@@ -4,6 +4,7 @@
 //! The doc comments here are what users read: they become the descriptions of
 //! the JSON schema. Ranges and examples become part of error messages.
 
+mod listed;
 mod written;
 
 use std::{
@@ -18,10 +19,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use listed::Listed;
 pub(crate) use written::Written;
 
 use crate::{
-    checked::{AddressFrom, Mode, Rate, Server, TenantFrom},
+    checked::{AddressFrom, Mode, Per, Rate, Server, TenantFrom},
     literal::{Bandwidth, Deadline, HostName, Method, PathPrefix, Stay},
 };
 
@@ -57,9 +59,11 @@ pub(crate) struct File {
     /// Named sets of limits that tenants are put in.
     #[serde(default)]
     pub(crate) tier: BTreeMap<String, Tier>,
-    /// The tier of each tenant that is known, by the tenant's name.
+    /// The tier of each tenant that is known, by what requests tell it by: a
+    /// host, a path's segment, or a credential, best as "sha256:" and the
+    /// digits of its SHA-256.
     #[serde(default)]
-    pub(crate) tenants: BTreeMap<String, Written<String>>,
+    pub(crate) tenants: BTreeMap<String, Listed>,
     /// The caps on all connections together.
     #[serde(default)]
     pub(crate) connections: Connections,
@@ -131,6 +135,35 @@ pub(crate) struct Route {
         example = 5
     )]
     pub(crate) cost: Option<Spanned<NonZeroU32>>,
+    /// A limit of this route, beside those of the client and the tenant. Default: none.
+    pub(crate) limit: Option<RouteLimit>,
+    /// Requests of this route that may be under way at a time, of all clients
+    /// together. Default: no limit.
+    #[schemars(range(min = 1, max = 10_000_000), example = 10)]
+    pub(crate) in_flight: Option<NonZeroU32>,
+    /// Whether the limits of clients, networks and tenants do not apply; the
+    /// route's own do. Default: false.
+    #[schemars(with = "Option<bool>")]
+    pub(crate) exempt: Option<Spanned<bool>>,
+}
+
+/// A rate and a burst, and who has one such budget each.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(
+    example = serde_json::json!({ "rate": "10/m" }),
+    example = serde_json::json!({ "rate": "10/m", "burst": 5, "per": "client" })
+)]
+pub(crate) struct RouteLimit {
+    /// How fast tokens come back: a number per second, minute or hour.
+    pub(crate) rate: Written<Rate>,
+    /// How many tokens may be spent at once. Default: the number of the rate.
+    #[schemars(range(min = 1, max = 1_000_000), example = 5)]
+    pub(crate) burst: Option<NonZeroU32>,
+    /// Who has one such budget each: every client, every tenant, or the route
+    /// once for all. Default: "client".
+    #[schemars(with = "Option<Per>")]
+    pub(crate) per: Option<Spanned<Per>>,
 }
 
 /// Who the client is, and what one client may use.
@@ -152,6 +185,8 @@ pub(crate) struct Client {
     pub(crate) ipv6_prefix: Option<u8>,
     /// What one client may request. Default: 50/s with a burst of 100.
     pub(crate) limit: Option<Limit>,
+    /// A wider IPv6 network that is limited beside the client. Default: none.
+    pub(crate) ipv6_network: Option<Ipv6Network>,
     /// Open connections of one client. Default: 100.
     #[schemars(range(min = 1, max = 10_000_000), example = 100)]
     pub(crate) connections: Option<NonZeroU32>,
@@ -159,6 +194,21 @@ pub(crate) struct Client {
     /// the start. Default: 1_000_000.
     #[schemars(range(min = 1_000, max = 100_000_000), example = 1_000_000)]
     pub(crate) max_tracked: Option<usize>,
+}
+
+/// A wider IPv6 network, and what all clients in it may request together.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(
+    example = serde_json::json!({ "prefix": 48, "limit": { "rate": "200/s", "burst": 400 } })
+)]
+pub(crate) struct Ipv6Network {
+    /// IPv6 addresses that share this many leading bits are one network; fewer
+    /// than make a client.
+    #[schemars(with = "u8", range(min = 1, max = 127), example = 48)]
+    pub(crate) prefix: Spanned<u8>,
+    /// What one network may request.
+    pub(crate) limit: Limit,
 }
 
 /// A rate and a burst.
@@ -183,9 +233,14 @@ pub(crate) struct Tenant {
     /// Where in a request the tenant's name stands: "host", "header:NAME",
     /// "cookie:NAME" or "path:N", the segment N of the path counted from 1.
     pub(crate) from: Written<TenantFrom>,
-    /// The tier of a tenant that `[tenants]` does not list.
+    /// The tier of a tenant that neither `[tenants]` nor a file lists.
     #[schemars(example = &"unverified")]
     pub(crate) tier: Written<String>,
+    /// Files that list tenants, one a line, as `[tenants]` does; a pattern may
+    /// stand for several. Default: none.
+    #[serde(default)]
+    #[schemars(example = serde_json::json!(["tenants.d/*.txt"]))]
+    pub(crate) files: Vec<Written<PathBuf>>,
 }
 
 /// A named set of limits that tenants are put in.

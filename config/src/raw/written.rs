@@ -34,13 +34,18 @@ impl<T: Literal> Written<T> {
     }
 }
 
-impl<'de, T> Deserialize<'de> for Written<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Written<T>, D::Error> {
-        let text = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Written {
+impl<T> From<Spanned<String>> for Written<T> {
+    fn from(text: Spanned<String>) -> Written<T> {
+        Written {
             text,
             value: PhantomData,
-        })
+        }
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Written<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Written<T>, D::Error> {
+        Spanned::<String>::deserialize(deserializer).map(Written::from)
     }
 }
 
