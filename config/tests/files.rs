@@ -34,7 +34,7 @@ fn the_template_is_valid_with_and_without_its_examples() {
     assert_eq!(full.warnings, [""; 0]);
     assert_eq!(
         (full.routes.len(), full.tiers.len(), full.tenants.len()),
-        (2, 2, 1)
+        (2, 2, 2)
     );
 }
 
