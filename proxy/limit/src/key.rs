@@ -28,8 +28,10 @@ pub enum Domain {
     Client,
     /// Tenants.
     Tenant,
-    /// Routes.
+    /// Routes, and clients or tenants on a route.
     Route,
+    /// Networks of clients.
+    Network,
     /// A further space that the caller numbers, such as a second limit on the
     /// same clients.
     Numbered(u16),
@@ -42,6 +44,7 @@ impl Domain {
             Self::Client => 0,
             Self::Tenant => 1,
             Self::Route => 2,
+            Self::Network => 3,
             Self::Numbered(number) => 1 << 16 | number as u32,
         }
     }
@@ -85,6 +88,17 @@ impl KeyHasher {
         // fixed) and leaves the bytes aligned to the hash's blocks.
         hasher.write_u32(domain.tag());
         Key(hasher.finish())
+    }
+
+    /// The key of two things together, such as a client on a route. Allocates
+    /// nothing.
+    #[must_use]
+    pub fn pair(&self, domain: Domain, first: Key, second: Key) -> Key {
+        let mut bytes = [0; 16];
+        let (front, back) = bytes.split_at_mut(8);
+        front.copy_from_slice(&first.0.to_le_bytes());
+        back.copy_from_slice(&second.0.to_le_bytes());
+        self.key(domain, &bytes)
     }
 }
 

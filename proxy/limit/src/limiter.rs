@@ -34,8 +34,9 @@ use crate::time::Now;
 /// window and one interval (at least 10 ms).
 pub struct Limiter {
     quota: Quota,
-    shared: Shared,
     cells: RateLimiter<Ask, Shared, Standstill, StateInformationMiddleware>,
+    /// The same, over a store that writes nothing.
+    looks: RateLimiter<Ask, Look, Standstill, StateInformationMiddleware>,
 }
 
 /// What a [`Limiter`] decided.
@@ -70,7 +71,7 @@ impl Limiter {
         Self {
             quota,
             cells: RateLimiter::new(quota.cells(), shared.clone(), Standstill),
-            shared,
+            looks: RateLimiter::new(quota.cells(), Look(shared), Standstill),
         }
     }
 
@@ -92,13 +93,32 @@ impl Limiter {
     /// Takes no lock and allocates nothing; a refusal writes nothing either (but
     /// the first after a change of quotas).
     pub fn take(&self, key: Key, cost: NonZeroU32, now: Now) -> Decision {
+        self.decide(&self.cells, key, cost, now)
+    }
+
+    /// What [`take`](Limiter::take) would decide. Takes none and writes nothing.
+    ///
+    /// For a request that meets several limits: look at all of them first, and
+    /// what one refuses costs nothing of the others. Between a look and a take
+    /// another thread may take from the same key; then the take refuses.
+    pub fn look(&self, key: Key, cost: NonZeroU32, now: Now) -> Decision {
+        self.decide(&self.looks, key, cost, now)
+    }
+
+    fn decide<S: StateStore<Key = Ask>>(
+        &self,
+        cells: &RateLimiter<Ask, S, Standstill, StateInformationMiddleware>,
+        key: Key,
+        cost: NonZeroU32,
+        now: Now,
+    ) -> Decision {
         let refused = Decision::Refused {
             wait: self.quota.window(),
         };
         if cost > self.quota.burst() {
             return refused;
         }
-        match self.cells.check_key_n(&Ask { key, now }, cost) {
+        match cells.check_key_n(&Ask { key, now }, cost) {
             Ok(Ok(state)) => Decision::Allowed {
                 remaining: state.remaining_burst_capacity(),
             },
@@ -116,9 +136,10 @@ impl Limiter {
     /// How many tokens `key` could take now. Takes none and writes nothing.
     #[must_use]
     pub fn peek(&self, key: Key, now: Now) -> u32 {
-        let Shared { table, terms } = &self.shared;
-        let free = terms.window - table.ahead(key, now, terms);
-        (free / nanos(self.quota.interval()).max(1)) as u32
+        match self.look(key, NonZeroU32::MIN, now) {
+            Decision::Allowed { remaining } => remaining + 1,
+            Decision::Refused { .. } => 0,
+        }
     }
 }
 
@@ -156,6 +177,24 @@ impl StateStore for Shared {
             let (outcome, ahead) = decide(ahead.map(Nanos::from))?;
             Ok((outcome, ahead.as_u64()))
         })
+    }
+}
+
+/// The table as a store that forgets what it is told.
+#[derive(Clone)]
+struct Look(Shared);
+
+impl StateStore for Look {
+    type Key = Ask;
+
+    fn measure_and_replace<T, F, E>(&self, ask: &Ask, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let Shared { table, terms } = &self.0;
+        let ahead = table.ahead(ask.key, ask.now, terms);
+        let (outcome, _) = decide(ahead.map(Nanos::from))?;
+        Ok(outcome)
     }
 }
 

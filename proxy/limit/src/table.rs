@@ -232,17 +232,15 @@ impl Table {
         }
     }
 
-    /// How far ahead the key's time lies, in nanoseconds, and at most the
-    /// window; 0 when it has passed. Writes nothing.
-    pub(crate) fn ahead(&self, key: Key, now: Now, terms: &Terms) -> u64 {
+    /// How far ahead the key's time lies, in nanoseconds, as [`Table::decide`]
+    /// would find it; `None` when it has passed. Writes nothing.
+    pub(crate) fn ahead(&self, key: Key, now: Now, terms: &Terms) -> Option<u64> {
         let moment = Moment::at(now);
-        match self.bucket(key).find(Print::of(key), &moment) {
-            Found::Own(seen) => {
-                let ahead = seen.word.ahead(terms.grain, &moment).unwrap_or(0);
-                ahead.min(terms.window)
-            }
-            Found::Victim(_) => 0,
-        }
+        let Found::Own(seen) = self.bucket(key).find(Print::of(key), &moment) else {
+            return None;
+        };
+        let ahead = seen.word.ahead(terms.grain, &moment)?;
+        Some(self.clamp(ahead, now, terms).unwrap_or(ahead))
     }
 
     fn bucket(&self, key: Key) -> &Bucket {

@@ -79,6 +79,7 @@ proptest! {
             let cost = n((u64::from(quota.burst().get()) * step.cost / 1_000) as u32 + 1);
             let model = &mut models[step.client as usize];
             let expected = model.take(cost, at(now));
+            prop_assert_eq!(limiter.look(key(step.client), cost, at(now)), expected);
             prop_assert_eq!(limiter.take(key(step.client), cost, at(now)), expected);
         }
         prop_assert_eq!(table.evictions(), 0);
