@@ -5,11 +5,12 @@ mod forwarding;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use tidegate_config::{AddressFrom, TenantFrom};
+use tidegate_config::{AddressFrom, LONGEST_TENANT, TenantFrom};
 use tidegate_limit::{Domain, Key, KeyHasher};
 
 use crate::head::{Head, segment};
-use crate::policy::{ClientRules, Policy, Tenants, Tier};
+use crate::policy::{ClientRules, Policy};
+use crate::tenants::{Tenants, Tier};
 
 /// What is known of a request's client and tenant.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Identity<'request> {
     pub client: IpAddr,
     /// The client's prefix, as it is counted.
     pub client_key: Key,
+    /// The wider network around it, as it is counted, where that has a limit.
+    pub network_key: Option<Key>,
     /// The tenant, when tenants are told apart.
     pub tenant: Option<Tenant<'request>>,
 }
@@ -28,10 +31,12 @@ pub struct Tenant<'request> {
     /// Its name where that is vouched for; `None` for all that anybody could have invented, which
     /// share one bucket.
     pub name: Option<&'request str>,
-    /// Its tier.
+    /// Its limits.
     pub tier: &'request Arc<Tier>,
     /// The tenant as it is counted.
     pub key: Key,
+    /// Where it is listed, if it is.
+    pub source: Option<&'request str>,
 }
 
 /// An address in the one form it is compared in: `::ffff:192.0.2.1` is 192.0.2.1.
@@ -50,11 +55,20 @@ impl ClientRules {
                 hasher.key(Domain::Client, &prefix.octets())
             }
             IpAddr::V6(address) => {
-                let zeros = 128_u32.saturating_sub(self.ipv6_prefix.into());
-                let kept = u128::MAX.checked_shl(zeros).unwrap_or(0);
-                let prefix = Ipv6Addr::from_bits(address.to_bits() & kept);
+                let prefix = first_bits(address, self.ipv6_prefix);
                 hasher.key(Domain::Client, &prefix.octets())
             }
+        }
+    }
+
+    /// The wider network that has a limit of its own, as a key.
+    pub fn network_key(&self, hasher: &KeyHasher, client: IpAddr) -> Option<Key> {
+        match (client, self.ipv6_network) {
+            (IpAddr::V6(address), Some(length)) => {
+                let network = first_bits(address, length);
+                Some(hasher.key(Domain::Network, &network.octets()))
+            }
+            _ => None,
         }
     }
 
@@ -94,6 +108,12 @@ impl ClientRules {
     }
 }
 
+fn first_bits(address: Ipv6Addr, length: u8) -> Ipv6Addr {
+    let zeros = 128_u32.saturating_sub(length.into());
+    let kept = u128::MAX.checked_shl(zeros).unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & kept)
+}
+
 /// Everything known of one request.
 pub fn identify<'request>(
     policy: &'request Policy,
@@ -105,12 +125,10 @@ pub fn identify<'request>(
     Identity {
         client,
         client_key: policy.client.key(hasher, client),
+        network_key: policy.client.network_key(hasher, client),
         tenant: tenant.map(|tenants| tenant_of(policy, tenants, hasher, head)),
     }
 }
-
-/// Tenant names are compared up to this length; DNS allows 253.
-const MAX_NAME: usize = 256;
 
 fn tenant_of<'request>(
     policy: &'request Policy,
@@ -122,8 +140,9 @@ fn tenant_of<'request>(
         name: None,
         tier: &tenants.unlisted,
         key: hasher.key(Domain::Tenant, b""),
+        source: None,
     };
-    let mut space = [0; MAX_NAME];
+    let mut space = [0; LONGEST_TENANT];
     let name = match &tenants.from {
         TenantFrom::Host => lowercase(head.host(), &mut space),
         TenantFrom::Path(number) => segment(head.path, *number, &mut space),
@@ -131,21 +150,24 @@ fn tenant_of<'request>(
         TenantFrom::Cookie(name) => from_cookie(head, name),
     };
     let by_host = tenants.from == TenantFrom::Host;
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
+    // What is too long is nobody's, and not worth a hash.
+    let sensible = |name: &&str| (1..=LONGEST_TENANT).contains(&name.len());
+    let Some(name) = name.filter(sensible) else {
         return shared();
     };
-    let key = hasher.key(Domain::Tenant, name.as_bytes());
     match tenants.find(name) {
-        Some((name, tier)) => Tenant {
-            name: Some(name),
-            tier,
-            key,
+        Some(listed) => Tenant {
+            name: Some(&listed.name),
+            tier: &listed.tier,
+            key: listed.key,
+            source: Some(&listed.source),
         },
         // A host with a route is the operator's word; any other name is the client's.
         None if by_host && policy.serves_host(name) => Tenant {
             name: Some(head.host()),
             tier: &tenants.unlisted,
-            key,
+            key: hasher.key(Domain::Tenant, name.as_bytes()),
+            source: None,
         },
         None => shared(),
     }
@@ -178,7 +200,7 @@ fn only<T>(mut values: impl Iterator<Item = T>) -> Option<T> {
     values.next().filter(|_| values.next().is_none())
 }
 
-fn lowercase<'space>(text: &str, space: &'space mut [u8; MAX_NAME]) -> Option<&'space str> {
+fn lowercase<'space>(text: &str, space: &'space mut [u8; LONGEST_TENANT]) -> Option<&'space str> {
     let lower = space.get_mut(..text.len())?;
     lower.copy_from_slice(text.as_bytes());
     lower.make_ascii_lowercase();

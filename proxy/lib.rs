@@ -24,10 +24,12 @@
 
 pub mod account;
 pub mod admin;
+pub mod claims;
 pub mod cli;
 pub mod clock;
 pub mod descriptors;
 pub mod door;
+pub mod explain;
 pub mod forward;
 pub mod gate;
 pub mod gateway;
@@ -35,12 +37,15 @@ pub mod head;
 pub mod identity;
 pub mod known;
 pub mod limits;
+pub mod lists;
 pub mod mode;
 pub mod policy;
 pub mod reason;
 pub mod refuse;
 pub mod reload;
+pub mod route;
 pub mod server;
 pub mod state;
+pub mod tenants;
 pub mod verdict;
 pub mod written;

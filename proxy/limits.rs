@@ -3,18 +3,18 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use tidegate_limit::{KeyHasher, Occupancy, Table, TableError};
+use tidegate_limit::{KeyHasher, Limiter, Occupancy, Quota, QuotaError, Table, TableError};
 
 /// Every counter that a verdict or the door takes from.
 #[derive(Debug)]
 pub struct Limits {
-    /// Token buckets of clients and tenants.
+    /// Token buckets of clients, networks, tenants and routes.
     pub table: Arc<Table>,
     /// Makes the keys of all of them.
     pub hasher: KeyHasher,
     /// Open connections by client.
     pub connections: Arc<Occupancy>,
-    /// Requests in flight by tenant.
+    /// Requests in flight by tenant and by route.
     pub in_flight: Arc<Occupancy>,
 }
 
@@ -38,6 +38,36 @@ impl Limits {
             hasher: KeyHasher::new(),
             connections: Arc::new(Occupancy::new(rows)?),
             in_flight: Arc::new(Occupancy::new(rows)?),
+        })
+    }
+}
+
+/// A limit with the name under which a response speaks of it.
+#[derive(Debug)]
+pub struct NamedLimit {
+    /// The policy's name in `RateLimit` fields.
+    pub name: &'static str,
+    /// As it is configured.
+    pub written: tidegate_config::Limit,
+    /// Its quota over the shared counters.
+    pub limiter: Limiter,
+}
+
+impl NamedLimit {
+    /// A configured limit over these counters.
+    ///
+    /// # Errors
+    /// When the counters cannot represent its rate and burst.
+    pub fn new(
+        name: &'static str,
+        limit: &tidegate_config::Limit,
+        limits: &Limits,
+    ) -> Result<Self, QuotaError> {
+        let quota = Quota::new(limit.rate.count, limit.rate.per, limit.burst)?;
+        Ok(NamedLimit {
+            name,
+            written: *limit,
+            limiter: Limiter::new(quota, &limits.table),
         })
     }
 }

@@ -9,10 +9,16 @@ pub enum Reason {
     UnknownClient,
     /// The client's rate is spent.
     ClientRate,
+    /// The rate of the client's wider network is spent.
+    NetworkRate,
     /// The tenant's rate is spent.
     TenantRate,
     /// The tenant has as many requests in flight as its tier allows.
     TenantInFlight,
+    /// The route's rate is spent, for this client, this tenant, or for all.
+    RouteRate,
+    /// The route has as many requests in flight as it may.
+    RouteInFlight,
     /// No route matches the host, path and method.
     NoRoute,
     /// Not HTTP, or HTTP that can be read in two ways.
@@ -51,11 +57,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 24] = [
         Reason::UnknownClient,
         Reason::ClientRate,
+        Reason::NetworkRate,
         Reason::TenantRate,
         Reason::TenantInFlight,
+        Reason::RouteRate,
+        Reason::RouteInFlight,
         Reason::NoRoute,
         Reason::Malformed,
         Reason::HeadTooLarge,
@@ -80,8 +89,11 @@ impl Reason {
         match self {
             Reason::UnknownClient => "unknown_client",
             Reason::ClientRate => "client_rate",
+            Reason::NetworkRate => "network_rate",
             Reason::TenantRate => "tenant_rate",
             Reason::TenantInFlight => "tenant_in_flight",
+            Reason::RouteRate => "route_rate",
+            Reason::RouteInFlight => "route_in_flight",
             Reason::NoRoute => "no_route",
             Reason::Malformed => "malformed",
             Reason::HeadTooLarge => "head_too_large",

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{Fds, ListenFds};
@@ -28,12 +29,14 @@ use crate::door::Filter;
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
-use crate::known::{Book, FromFile};
+use crate::known::Book;
 use crate::limits::Limits;
+use crate::lists::FromFile;
 use crate::mode::Switch;
-use crate::policy::{Policy, Upstreams};
-use crate::reload::Reloader;
+use crate::policy::Upstreams;
+use crate::reload::{Reloader, Running};
 use crate::state::{self, StateFile};
+use crate::tenants::{Moved, Moves, Roster};
 
 /// Bytes of Pingora's own buffers for a connection: heads are read past them, and a smaller one is
 /// less to clear for each connection (measured as a tenth of a new connection's cost).
@@ -49,11 +52,9 @@ const RUNTIME_END: Duration = Duration::from_secs(2);
 /// # Errors
 /// When something it needs to start is not to be had: a port, a socket, memory, a file.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
     descriptors::raise(config.connections.total);
     let known = Book::read_files(&config.known.files)?;
+    let roster = Roster::read(&config)?;
     let sockets = Sockets::bind(&config)?;
     state::create_directory(&config.state.directory)
         .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
@@ -63,7 +64,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
     let traffic = traffic_runtime(&config)?;
-    let (gate, reloader) = build(config, known, log, traffic.handle())?;
+    let (gate, reloader) = build(config, roster, known, log, traffic.handle())?;
     let admin = Admin {
         gate: gate.clone(),
         reloader,
@@ -117,34 +118,54 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
 /// Everything that the stages share, and what replaces it on a reload.
 fn build(
     config: Config,
-    known: Vec<FromFile>,
+    roster: Roster,
+    known: Vec<FromFile<IpNet>>,
     log: LogWriter,
     traffic: &Handle,
 ) -> anyhow::Result<(Arc<Gate>, Reloader)> {
-    let directory = &config.state.directory;
+    let directory = config.state.directory.clone();
     let limits = Limits::new(config.client.max_tracked, config.connections.total)
         .context("client.max_tracked")?;
     let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
-    let book = Book::open(StateFile::new(directory, "known.json"));
+    let book = Book::open(StateFile::new(&directory, "known.json"));
     book.replace_files(known);
+    let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
+    forget_stranded(&moves, &config);
+    let (mode, sample) = (config.mode, config.log.sample);
+    let running = Running::new(config, upstreams, roster);
+    for warning in running.warnings() {
+        tracing::warn!("{warning}");
+    }
     let gate = Arc::new(Gate {
-        policy: ArcSwap::from_pointee(Policy::new(&config, &upstreams, &limits)?),
+        policy: ArcSwap::from_pointee(running.policy(&moves, &limits)?),
         known: ArcSwap::from_pointee(book.set()),
         mode: Switch::open(
-            StateFile::new(directory, "mode.json"),
-            config.mode,
+            StateFile::new(&directory, "mode.json"),
+            mode,
             clock::unix_seconds(),
         ),
         limits,
         connections: Arc::new(Gauge::new()),
         account: Account {
             metrics: Metrics::new().context("the metrics")?,
-            log: AccessLog::new(log, config.log.sample),
+            log: AccessLog::new(log, sample),
         },
         draining: AtomicBool::new(false),
     });
-    let reloader = Reloader::new(gate.clone(), config, upstreams, book, traffic.clone());
+    let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
     Ok((gate, reloader))
+}
+
+/// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
+fn forget_stranded(moves: &Moves, config: &Config) {
+    let has_tier = |moved: &Moved| config.tiers.contains_key(&moved.tier);
+    for moved in moves.drop_unless(clock::unix_seconds(), has_tier) {
+        tracing::warn!(
+            "the tenant {:?} is not in tier {:?} any more: its time has passed, or the tier is gone",
+            moved.name,
+            moved.tier
+        );
+    }
 }
 
 /// The upstreams that the configuration names: those of `running` that it leaves as they are, and

@@ -1,22 +1,26 @@
 //! The verdict: forward, with permits to hold, or refuse, with a refusal.
 //!
-//! Pure but for the counters it takes from. The order is narrowest first, so that one noisy client
-//! spends its own budget and nobody else's: the mode, the client's rate, the route, the tenant's
-//! requests in flight, the tenant's rate. What a later step refuses has already spent the client's
-//! tokens; requests in flight are given back.
+//! Pure but for the counters it takes from. The order is the mode, then narrowest first, so that one
+//! noisy client spends its own budget and nobody else's: the route's limit for each client, the
+//! client's, its network's, the route's for each tenant, the tenant's, the route's for all; then the
+//! route itself, if none matches. What is refused costs nothing: see [`Claims::take`] for how, and
+//! for the one exception.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tidegate_config::Mode;
-use tidegate_limit::{Decision, Key, Now, Permit, Quota};
+use tidegate_limit::{Now, Quota};
 
-use crate::identity::{Identity, Tenant};
+use crate::claims::{Claims, Permits};
+use crate::identity::Identity;
 use crate::limits::Limits;
-use crate::policy::{NamedLimit, Policy, Route};
+use crate::policy::Policy;
 use crate::reason::Reason;
+use crate::route::Route;
 
 /// What a verdict needs to know of a request beside its identity.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Request<'request> {
     /// Where it would go.
     pub route: Option<&'request Route>,
@@ -24,22 +28,6 @@ pub struct Request<'request> {
     pub known: bool,
     /// Whether its path stays open in `known-only`.
     pub exempt: bool,
-}
-
-/// What is decided about a request.
-#[derive(Debug)]
-pub enum Verdict<'request> {
-    /// It may go to the upstream of this route for as long as the permits are held.
-    Forward(&'request Route, Permits),
-    /// It may not.
-    Refuse(Refusal<'request>),
-}
-
-/// Places that a forwarded request holds until it ends.
-#[derive(Debug, Default)]
-pub struct Permits {
-    /// Held for its drop alone.
-    _tenant: Option<Permit>,
 }
 
 /// Why a request is refused, and when to come back.
@@ -64,89 +52,82 @@ impl Refusal<'_> {
     }
 }
 
-/// How long a client waits that `known-only` shut out, or whose tenant has no place in flight:
-/// there is no instant to promise, so a short and honest one.
+/// How long a client waits that `known-only` shut out: there is no instant to promise, so a short
+/// and honest one.
 const UNKNOWN_CLIENT_WAIT: Duration = Duration::from_secs(30);
-const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
 
-/// Decides about one request at one instant.
-///
-/// In `observe` the limits are taken from as in `normal`; that the refusal is not enforced is the
-/// caller's business.
-pub fn decide<'request>(
-    policy: &'request Policy,
-    limits: &Limits,
-    identity: &Identity<'request>,
-    request: &Request<'request>,
-    mode: Mode,
-    now: Now,
-) -> Verdict<'request> {
-    if mode == Mode::KnownOnly && is_shut_out(request) {
-        return Verdict::Refuse(Refusal::new(
-            Reason::UnknownClient,
-            Some(UNKNOWN_CLIENT_WAIT),
-        ));
+/// One request at one instant, and everything that decides about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'request, 'limits> {
+    /// The rules.
+    pub policy: &'request Policy,
+    /// The counters.
+    pub limits: &'limits Limits,
+    /// Whose request it is.
+    pub identity: &'limits Identity<'request>,
+    /// What is asked.
+    pub request: Request<'request>,
+    /// The mode in force.
+    pub mode: Mode,
+    /// The time.
+    pub now: Now,
+}
+
+impl<'request> Case<'request, '_> {
+    /// Decides, and takes what the request takes.
+    ///
+    /// In `observe` the limits are taken from as in `normal`; that the refusal is not enforced is the
+    /// caller's business.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn decide(&self) -> Result<(&'request Route, Permits), Refusal<'request>> {
+        self.enter()?;
+        let permits = self.claims().take(self.limits, self.cost(), self.now)?;
+        Ok((self.route()?, permits))
     }
-    let cost = request
-        .route
-        .map_or(std::num::NonZeroU32::MIN, |route| route.cost);
-    let client = &policy.client_limit;
-    if let Err(refusal) = take(client, identity.client_key, cost, now, Reason::ClientRate) {
-        return Verdict::Refuse(refusal);
+
+    /// What would be decided; takes nothing.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn foresee(&self) -> Result<(), Refusal<'request>> {
+        self.enter()?;
+        self.claims().look(self.limits, self.cost(), self.now)?;
+        self.route().map(|_| ())
     }
-    let Some(route) = request.route else {
-        return Verdict::Refuse(Refusal::new(Reason::NoRoute, None));
-    };
-    let permits = match &identity.tenant {
-        Some(tenant) => tenant_permits(tenant, limits, cost, now),
-        None => Ok(Permits::default()),
-    };
-    match permits {
-        Ok(permits) => Verdict::Forward(route, permits),
-        Err(refusal) => Verdict::Refuse(refusal),
+
+    fn enter(&self) -> Result<(), Refusal<'request>> {
+        match self.mode == Mode::KnownOnly && self.request.is_shut_out() {
+            true => Err(Refusal::new(
+                Reason::UnknownClient,
+                Some(UNKNOWN_CLIENT_WAIT),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// What the request takes.
+    pub fn claims(&self) -> Claims<'request> {
+        let hasher = &self.limits.hasher;
+        Claims::of(self.policy, hasher, self.identity, self.request.route)
+    }
+
+    /// How many tokens it takes from each limit.
+    pub fn cost(&self) -> NonZeroU32 {
+        let route = self.request.route;
+        route.map_or(NonZeroU32::MIN, |route| route.cost)
+    }
+
+    fn route(&self) -> Result<&'request Route, Refusal<'request>> {
+        let none = Refusal::new(Reason::NoRoute, None);
+        self.request.route.ok_or(none)
     }
 }
 
-/// Whether `known-only` would refuse this request.
-pub fn is_shut_out(request: &Request) -> bool {
-    !request.known && !request.exempt
-}
-
-fn take<'policy>(
-    limit: &'policy NamedLimit,
-    key: Key,
-    cost: std::num::NonZeroU32,
-    now: Now,
-    reason: Reason,
-) -> Result<(), Refusal<'policy>> {
-    match limit.limiter.take(key, cost, now) {
-        Decision::Allowed { .. } => Ok(()),
-        Decision::Refused { wait } => Err(Refusal {
-            reason,
-            wait: Some(wait),
-            limit: Some((limit.name, limit.limiter.quota())),
-        }),
+impl Request<'_> {
+    /// Whether `known-only` would refuse this request.
+    pub fn is_shut_out(&self) -> bool {
+        !self.known && !self.exempt
     }
-}
-
-fn tenant_permits<'request>(
-    tenant: &Tenant<'request>,
-    limits: &Limits,
-    cost: std::num::NonZeroU32,
-    now: Now,
-) -> Result<Permits, Refusal<'request>> {
-    let tier = tenant.tier;
-    let place = match tier.in_flight {
-        None => None,
-        Some(max) => Some(
-            limits
-                .in_flight
-                .try_acquire(tenant.key, max)
-                .ok_or(Refusal::new(Reason::TenantInFlight, Some(IN_FLIGHT_WAIT)))?,
-        ),
-    };
-    if let Some(limit) = &tier.limit {
-        take(limit, tenant.key, cost, now, Reason::TenantRate)?;
-    }
-    Ok(Permits { _tenant: place })
 }

@@ -49,6 +49,7 @@ mod syntax;
 
 use std::time::Duration;
 
+pub use check::{NAME, is_name};
 pub use checked::{
     AddressFrom, Admin, Client, Config, Connections, Deadlines, Ipv6Network, Known, KnownOnly,
     LONGEST_TENANT, Limit, Listed, Listener, Log, LogFile, Metrics, Mode, Per, Rate, Refusal,

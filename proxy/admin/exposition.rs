@@ -44,7 +44,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         clients_tracked: admin.tracked.get(&gate.limits.table),
         clients_tracked_max: gate.limits.table.capacity(),
         evictions: gate.limits.table.evictions(),
-        known: admin.reloader.known_counts(),
+        known: admin.reloader.known.counts(),
         log: gate.account.log.writer(),
         upstreams: admin.reloader.upstreams(),
         last_reload_successful: admin.reloader.problem().is_none(),

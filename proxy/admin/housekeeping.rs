@@ -104,8 +104,8 @@ pub(super) async fn keep(admin: Arc<Admin>) {
         }
         if count.is_multiple_of(10) {
             admin.rates.sample(gate.account.metrics.totals());
-            if admin.reloader.expire_known(now) {
-                save(&admin, |admin| admin.reloader.save_known());
+            if admin.reloader.known.expire(now) {
+                save(&admin, |admin| admin.reloader.known.save());
             }
         }
         if count % SWEEP == SWEEP - 1 {

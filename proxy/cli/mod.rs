@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::admin::Client;
-use crate::known::FilesError;
+use crate::lists::ListError;
 
 /// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
 #[derive(Debug, Parser)]
@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            let invalid = error.is::<tidegate_config::Error>() || error.is::<FilesError>();
+            let invalid = error.is::<tidegate_config::Error>() || error.is::<ListError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }
     }

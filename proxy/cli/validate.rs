@@ -9,6 +9,7 @@ use super::{Context, Format, output};
 use crate::known::Book;
 use crate::limits::Limits;
 use crate::policy::{Policy, Upstreams};
+use crate::tenants::Roster;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -28,21 +29,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let shown = arguments.file.display();
     let config = Config::load(&arguments.file)?;
     Book::read_files(&config.known.files)?;
+    let roster = Roster::read(&config)?;
+    let warnings: Vec<&String> = config.warnings.iter().chain(&roster.warnings).collect();
     let limits = Limits::new(SMALL_TABLE, config.connections.total)?;
     let upstreams: Upstreams = config
         .upstreams
         .iter()
         .map(|(name, upstream)| (name.clone(), crate::forward::Upstream::new(upstream)))
         .collect();
-    Policy::new(&config, &upstreams, &limits)?;
-    let denied = arguments.deny_warnings && !config.warnings.is_empty();
+    Policy::new(&config, &upstreams, &roster, &[], &limits)?;
+    let denied = arguments.deny_warnings && !warnings.is_empty();
     match context.format {
         Format::Json => output::json(&serde_json::json!({
             "valid": !denied,
-            "warnings": config.warnings,
+            "warnings": warnings,
         }))?,
         Format::Human => {
-            for warning in &config.warnings {
+            for warning in &warnings {
                 eprintln!("warning: {warning}");
             }
             match denied {

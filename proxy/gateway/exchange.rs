@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::account::{Facts, Outcome};
+use crate::claims::Permits;
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::verdict::Permits;
 
 /// A forwarded request and the permits it holds. It is accounted for once: by the hook at its end,
 /// or, when that is never reached, when it is dropped.

@@ -10,6 +10,7 @@ use tidegate_config::Mode;
 
 use super::exchange::Exchange;
 use crate::account::{Facts, Outcome};
+use crate::claims::Permits;
 use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::gate::Gate;
@@ -18,7 +19,8 @@ use crate::identity::{Identity, identify};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::refuse::{Persistence, Reply, status, wants_html};
-use crate::verdict::{self, Permits, Refusal, Request, Verdict, decide};
+use crate::route::Route;
+use crate::verdict::{Case, Refusal, Request};
 
 /// What the connection does next.
 #[derive(Debug)]
@@ -104,34 +106,30 @@ impl Asked<'_> {
         policy: &'policy Policy,
         head: &Head<'policy>,
         identity: &Identity<'policy>,
-    ) -> Result<(&'policy crate::policy::Route, Permits), Refusal<'policy>> {
-        let mode = self.gate.mode.mode();
-        let request = Request {
-            route: policy.route(head),
-            known: self.gate.known.load().contains(identity.client),
-            exempt: policy.is_exempt(head.path),
+    ) -> Result<(&'policy Route, Permits), Refusal<'policy>> {
+        let case = Case {
+            policy,
+            limits: &self.gate.limits,
+            identity,
+            request: Request {
+                route: policy.route(head),
+                known: self.gate.known.load().contains(identity.client),
+                exempt: policy.is_exempt(head.path),
+            },
+            mode: self.gate.mode.mode(),
+            now: clock::now(),
         };
         let account = &self.gate.account;
-        if mode != Mode::KnownOnly && verdict::is_shut_out(&request) {
+        if case.mode != Mode::KnownOnly && case.request.is_shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
-        match decide(
-            policy,
-            &self.gate.limits,
-            identity,
-            &request,
-            mode,
-            clock::now(),
-        ) {
-            Verdict::Forward(route, permits) => Ok((route, permits)),
-            Verdict::Refuse(refusal) => match request.route {
-                Some(route) if mode == Mode::Observe => {
-                    account.would_refuse(Mode::Normal, refusal.reason);
-                    Ok((route, Permits::default()))
-                }
-                _ => Err(refusal),
-            },
-        }
+        case.decide().or_else(|refusal| match case.request.route {
+            Some(route) if case.mode == Mode::Observe => {
+                account.would_refuse(Mode::Normal, refusal.reason);
+                Ok((route, Permits::default()))
+            }
+            _ => Err(refusal),
+        })
     }
 
     fn refuse(

@@ -12,6 +12,7 @@ fn client(address_from: AddressFrom, peer: &str, lines: &str) -> String {
             .to_vec(),
         ipv4_prefix: 32,
         ipv6_prefix: 64,
+        ipv6_network: None,
     };
     let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -125,6 +126,7 @@ fn addresses_that_share_a_prefix_are_one_client_and_others_are_not() {
             trusted_proxies: Vec::new(),
             ipv4_prefix: v4,
             ipv6_prefix: v6,
+            ipv6_network: None,
         };
         let key = |text: &str| rules.key(&hasher, text.parse().unwrap());
         key(one) == key(other)

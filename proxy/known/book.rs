@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::KnownSet;
-use super::files::{FilesError, FromFile, parse_prefix, read};
+use super::prefix::parse_prefix;
+use crate::lists::{FromFile, ListError, Lists};
 use crate::state::{StateError, StateFile};
 
 /// Entries that operators may add one by one; more belong in a file.
@@ -71,7 +72,7 @@ pub struct Book {
 
 #[derive(Debug, Default)]
 struct Inner {
-    files: Vec<FromFile>,
+    files: Vec<FromFile<IpNet>>,
     added: BTreeMap<IpNet, Added>,
 }
 
@@ -97,12 +98,17 @@ impl Book {
     ///
     /// # Errors
     /// When any of them cannot be read whole.
-    pub fn read_files(patterns: &[PathBuf]) -> Result<Vec<FromFile>, FilesError> {
-        read(patterns)
+    pub fn read_files(patterns: &[PathBuf]) -> Result<Vec<FromFile<IpNet>>, ListError> {
+        let lists = Lists {
+            key: "known.files",
+            example: "known.d/*.txt",
+            patterns,
+        };
+        lists.read(|_, entry| parse_prefix(entry))
     }
 
     /// Takes files over that were read whole.
-    pub fn replace_files(&self, files: Vec<FromFile>) {
+    pub fn replace_files(&self, files: Vec<FromFile<IpNet>>) {
         self.inner().files = files;
     }
 

@@ -4,10 +4,11 @@
 //! while lengths are few), built off the request path and swapped whole.
 
 mod book;
-mod files;
+mod prefix;
+mod published;
 
 pub use book::{Added, Book, BookError, Entry};
-pub use files::{FilesError, FromFile};
+pub use published::Published;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;

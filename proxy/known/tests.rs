@@ -1,7 +1,7 @@
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
-use super::files::parse_prefix;
+use super::prefix::parse_prefix;
 use super::*;
 
 fn v4() -> impl Strategy<Value = IpNet> {

@@ -191,9 +191,12 @@ pub fn wants_html<'head>(accept: impl IntoIterator<Item = &'head [u8]>) -> bool 
 /// The status that tells a client of this reason.
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::ClientRate | Reason::TenantRate | Reason::TenantInFlight => {
-            StatusCode::TOO_MANY_REQUESTS
-        }
+        Reason::ClientRate
+        | Reason::NetworkRate
+        | Reason::TenantRate
+        | Reason::TenantInFlight
+        | Reason::RouteRate
+        | Reason::RouteInFlight => StatusCode::TOO_MANY_REQUESTS,
         Reason::UnknownClient | Reason::UpstreamUnresolved | Reason::Drained => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -82,8 +82,11 @@ fn detail(reason: Reason) -> &'static str {
             "This service is under heavy load and serves known customers only for now"
         }
         Reason::ClientRate => "Too many requests came from your address",
+        Reason::NetworkRate => "Too many requests came from your network",
         Reason::TenantRate => "Too many requests came for this customer",
         Reason::TenantInFlight => "Too many requests of this customer are being served at once",
+        Reason::RouteRate => "Too many requests came for this page",
+        Reason::RouteInFlight => "Too many requests for this page are being served at once",
         Reason::NoRoute => "Nothing is served at this host and path",
         Reason::Malformed => "The request is malformed or can be read in more than one way",
         Reason::HeadTooLarge => "The request's header fields are too large",

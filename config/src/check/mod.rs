@@ -11,6 +11,8 @@ mod operation;
 mod routes;
 mod tenants;
 
+pub use network::{NAME, is_name};
+
 use std::path::{Path, PathBuf};
 
 use crate::{checked::Config, document::Document, error::Error, findings::Findings, raw};

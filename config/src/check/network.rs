@@ -140,10 +140,11 @@ pub(super) fn check_name(findings: &mut Findings<'_>, table: &str, name: &str) {
 }
 
 /// What a name is made of, for messages.
-pub(crate) const NAME: &str = "1 to 64 letters, digits, `-`, `_` and `.`";
+pub const NAME: &str = "1 to 64 letters, digits, `-`, `_` and `.`";
 
-/// Whether a text can be the name of an upstream, a tier or a tenant.
-pub(crate) fn is_name(text: &str) -> bool {
+/// Whether a text can be the name of an upstream or a tier, or that a tenant is given.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }

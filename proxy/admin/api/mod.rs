@@ -1,7 +1,11 @@
 //! The admin API: JSON over HTTP/1.1 on the Unix socket. Reads are GET; every change is another
 //! method.
 
-use std::net::IpAddr;
+mod explain;
+mod known;
+mod mode;
+mod tenants;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,18 +17,11 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
-use serde::Deserialize;
-use tidegate_config::Mode;
 use tokio::net::UnixListener;
 
 use super::bounded::Bounded;
-use super::wire::{
-    self, Changed, KnownList, KnownRequest, ModeRequest, ReloadRequest, Reloaded, Status,
-};
+use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
 use super::{Admin, Problem};
-use crate::clock;
-use crate::known::Added;
-use crate::mode::{Change, Record};
 use crate::state::StateError;
 
 /// Who is at the other end of the socket, by number: a name may take time.
@@ -67,22 +64,27 @@ type Shared = State<Arc<Admin>>;
 pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
     let routes = Router::new()
         .route("/v1/status", get(status))
-        .route("/v1/mode", get(mode).post(set_mode))
+        .route("/v1/mode", get(mode::show).post(mode::set))
         .route(
             "/v1/known",
-            get(list_known).post(add_known).delete(remove_known),
+            get(known::list).post(known::add).delete(known::remove),
         )
+        .route(
+            "/v1/tenants",
+            get(tenants::list).post(tenants::set).delete(tenants::unset),
+        )
+        .route("/v1/explain", get(explain::show))
         .route("/v1/reload", post(reload))
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known and /v1/reload",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/tenants, /v1/explain and /v1/reload",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode and /v1/reload are changed with POST, /v1/known with POST and DELETE",
+                "what is read is read with GET; /v1/mode and /v1/reload are changed with POST, /v1/known and /v1/tenants with POST and DELETE",
             )
         })
         .with_state(admin)
@@ -95,7 +97,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
 async fn status(State(admin): Shared) -> Json<Status> {
     let gate = &admin.gate;
     let counters = &gate.account.log.writer().counters;
-    let (from_files, from_operators) = admin.reloader.known_counts();
+    let (from_files, from_operators) = admin.reloader.known.counts();
     let [accepted, refused] = gate.account.metrics.connections();
     let upstreams = admin.reloader.upstreams().into_iter();
     Json(Status {
@@ -137,69 +139,17 @@ async fn status(State(admin): Shared) -> Json<Status> {
     })
 }
 
-async fn mode(State(admin): Shared) -> Json<Record> {
-    Json(admin.gate.mode.record())
-}
-
 /// The body of a change, or what is wrong with it.
 fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     body.map(|Json(body)| body)
         .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))
 }
 
-async fn set_mode(
-    State(admin): Shared,
-    ConnectInfo(operator): ConnectInfo<Operator>,
-    request: Result<Json<ModeRequest>, JsonRejection>,
-) -> Answer<Changed<Record>> {
-    let request = body(request)?;
-    let mode: Mode = request.mode.parse().map_err(|_| {
-        let detail = format!(
-            "there is no mode {:?}; the modes are observe, normal and known-only",
-            request.mode
-        );
-        Problem::new(StatusCode::BAD_REQUEST, detail)
-    })?;
-    let known = admin.gate.known.load().len();
-    if mode == Mode::KnownOnly && known == 0 && !request.force {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "the known set is empty, so every client would be refused; add customers with `tidegate known add ADDRESS`, name their files under [known] files, or insist with --force",
-        ));
-    }
-    let now = clock::unix_seconds();
-    let lasting = lasting(&request, mode, admin.gate.policy.load().known_only_for)?;
-    let change = Change {
-        mode,
-        until: lasting.map(|lasting| now.saturating_add(lasting.as_secs().max(1))),
-        reason: request.reason,
-        set_by: Some(operator.name().await),
-    };
-    let record = admin.gate.mode.set(change, now);
-    tracing::warn!(
-        by = record.set_by,
-        until = record.until,
-        reason = record.reason,
-        "mode {}",
-        record.mode
-    );
-    Ok(changed(record, move || admin.gate.mode.save()).await)
-}
-
-/// How long a mode is to last; `None` for until it is switched again.
-fn lasting(
-    request: &ModeRequest,
-    mode: Mode,
-    known_only_for: Duration,
-) -> Result<Option<Duration>, Problem> {
-    let bad = |detail: &str| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-    match (request.seconds, request.forever) {
-        (Some(_), true) => bad("seconds and forever contradict each other"),
-        (Some(0), _) => bad("a mode lasts at least a second"),
-        (Some(seconds), false) => Ok(Some(Duration::from_secs(seconds))),
-        (None, false) if mode == Mode::KnownOnly => Ok(Some(known_only_for)),
-        (None, _) => Ok(None),
-    }
+/// What was asked for, or what is wrong with it.
+fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    query
+        .map(|Query(query)| query)
+        .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))
 }
 
 /// The answer to a change that is in force, once it is written down or known not to be. The disk is
@@ -217,59 +167,6 @@ async fn changed<T>(
         now,
         warning: problem,
     })
-}
-
-/// Entries that one answer has unless more are asked for.
-const LISTED: usize = 1000;
-
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    limit: Option<usize>,
-    address: Option<IpAddr>,
-}
-
-async fn list_known(
-    State(admin): Shared,
-    query: Result<Query<ListQuery>, QueryRejection>,
-) -> Answer<KnownList> {
-    let Query(query) =
-        query.map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
-    let limit = query.limit.unwrap_or(LISTED);
-    Ok(Json(KnownList {
-        prefixes: admin.gate.known.load().len(),
-        entries: admin.reloader.list_known(limit, query.address),
-    }))
-}
-
-async fn add_known(
-    State(admin): Shared,
-    request: Result<Json<KnownRequest>, JsonRejection>,
-) -> Answer<Changed<Added>> {
-    let request = body(request)?;
-    let until = request
-        .seconds
-        .map(|seconds| clock::unix_seconds().saturating_add(seconds));
-    let added = admin
-        .reloader
-        .add_known(&request.prefix, until, request.reason);
-    let now =
-        added.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    Ok(changed(now, move || admin.reloader.save_known()).await)
-}
-
-async fn remove_known(
-    State(admin): Shared,
-    request: Result<Json<KnownRequest>, JsonRejection>,
-) -> Answer<Changed<Added>> {
-    let request = body(request)?;
-    let removed = admin.reloader.remove_known(&request.prefix);
-    let prefix = removed.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.to_string()))?;
-    let now = Added {
-        prefix,
-        until: None,
-        reason: None,
-    };
-    Ok(changed(now, move || admin.reloader.save_known()).await)
 }
 
 async fn reload(

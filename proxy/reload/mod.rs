@@ -1,12 +1,14 @@
 //! A new configuration: file -> policy -> swap, or keep the last good one and say why.
 
-use std::net::IpAddr;
+mod tenants;
+
+pub use tenants::{MoveError, Placed};
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use tidegate_config::Config;
 use tokio::runtime::Handle;
 
@@ -14,10 +16,11 @@ use crate::admin::wire::Reloaded;
 use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
-use crate::known::{Added, Book, BookError, Entry, FromFile};
+use crate::known::{Book, Published};
+use crate::limits::Limits;
 use crate::policy::{Policy, Upstreams};
 use crate::server::resolved_upstreams;
-use crate::state::StateError;
+use crate::tenants::{Moves, Roster};
 use crate::written::Written;
 
 /// Replaces what the configuration says while the gate runs, and the known set with it.
@@ -25,31 +28,84 @@ use crate::written::Written;
 pub struct Reloader {
     gate: Arc<Gate>,
     running: ArcSwap<Running>,
-    book: Book,
+    /// The known customers.
+    pub known: Published,
+    moves: Moves,
     traffic: Handle,
     problem: Mutex<Option<String>>,
     /// One reload at a time.
     turn: Mutex<()>,
+    /// One policy at a time, so that no older one replaces a newer one.
     publishing: Mutex<()>,
 }
 
 /// What the gate was last configured with.
 #[derive(Debug)]
-struct Running {
+pub struct Running {
     config: Config,
     upstreams: Upstreams,
+    roster: Roster,
     /// The file as it was, to say what is different.
     written: Written,
 }
 
 impl Running {
-    fn new(config: Config, upstreams: Upstreams) -> Self {
+    /// A configuration with the upstreams and tenants that it names.
+    pub fn new(config: Config, upstreams: Upstreams, roster: Roster) -> Self {
         let written = config.source.as_deref().map(Written::read);
         Running {
             config,
             upstreams,
+            roster,
             written: written.unwrap_or_default(),
         }
+    }
+
+    /// The file it was read from.
+    fn named(&self) -> String {
+        let source = self.config.source.as_ref();
+        source.map_or_else(String::new, |source| source.display().to_string())
+    }
+
+    /// What is different in the next one.
+    fn changes(&self, next: &Running) -> Vec<String> {
+        let mut changes = self.written.changes(&next.written);
+        let (before, after) = (self.roster.len(), next.roster.len());
+        if before != after {
+            changes.push(format!("listed tenants: {before} -> {after}"));
+        }
+        changes
+    }
+
+    /// What should be looked at.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.config.warnings.iter().chain(&self.roster.warnings);
+        warnings.cloned().collect()
+    }
+
+    /// As with known customers: tenants do not leave by the half.
+    fn refuse_shrunk(&self, next: &Roster) -> anyhow::Result<()> {
+        let (before, after) = (self.roster.len(), next.len());
+        if after * 2 < before {
+            bail!(
+                "tenants: only {after} of {before} are left, as if a file was cut or emptied; if that is meant, `tidegate reload --force`; nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
+    /// The rules that it asks for, over these counters, with these tenants moved.
+    ///
+    /// # Errors
+    /// See [`Policy::new`].
+    pub fn policy(&self, moves: &Moves, limits: &Limits) -> anyhow::Result<Policy> {
+        Policy::new(
+            &self.config,
+            &self.upstreams,
+            &self.roster,
+            &moves.list(),
+            limits,
+        )
     }
 }
 
@@ -57,15 +113,16 @@ impl Reloader {
     /// A reloader of the gate that runs with this configuration.
     pub fn new(
         gate: Arc<Gate>,
-        config: Config,
-        upstreams: Upstreams,
+        running: Running,
         book: Book,
+        moves: Moves,
         traffic: Handle,
     ) -> Self {
         Reloader {
+            known: Published::new(gate.clone(), book),
             gate,
-            running: ArcSwap::from_pointee(Running::new(config, upstreams)),
-            book,
+            running: ArcSwap::from_pointee(running),
+            moves,
             traffic,
             problem: Mutex::new(None),
             turn: Mutex::new(()),
@@ -106,52 +163,39 @@ impl Reloader {
         };
         let config = Config::load(source)?;
         refuse_static_changes(&running.config, &config)?;
-        let files = Book::read_files(&config.known.files)?;
+        let known = Book::read_files(&config.known.files)?;
+        let roster = Roster::read(&config)?;
         if !force {
-            self.refuse_shrunk(&files)?;
+            self.known.refuse_shrunk(&known)?;
+            running.refuse_shrunk(&roster)?;
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
         descriptors::raise(config.connections.total);
-        let policy = Policy::new(&config, &upstreams, &self.gate.limits)
-            .with_context(|| source.display().to_string())?;
-        let running_now = Running::new(config, upstreams);
-        let mut changes = running.written.changes(&running_now.written);
-        changes.extend(self.replace_known(files));
-        self.gate.policy.store(Arc::new(policy));
-        let config = &running_now.config;
-        self.gate.account.log.set_sample(config.log.sample);
-        let warnings = config.warnings.clone();
-        self.running.store(Arc::new(running_now));
+        let next = Running::new(config, upstreams, roster);
+        let mut changes = running.changes(&next);
+        let warnings = next.warnings();
+        let sample = next.config.log.sample;
+        self.publish(next)?;
+        self.gate.account.log.set_sample(sample);
+        changes.extend(self.known.replace_files(known));
         Ok(Reloaded { changes, warnings })
     }
 
-    /// Customers do not leave by the half: files that say so were cut, emptied or mistaken.
-    fn refuse_shrunk(&self, files: &[FromFile]) -> anyhow::Result<()> {
-        let (before, _) = self.book.counts();
-        let after: usize = files.iter().map(|(_, prefixes)| prefixes.len()).sum();
-        if after * 2 < before {
-            bail!(
-                "known.files: only {after} of {before} prefixes are left, as if a file was cut or emptied; if that is meant, `tidegate reload --force`; nothing was changed"
-            );
-        }
+    /// Puts a configuration in force, or leaves the one that is.
+    fn publish(&self, next: Running) -> anyhow::Result<()> {
+        let _turn = self.publishing();
+        self.refuse_stranded(&next.config)?;
+        let policy = next.policy(&self.moves, &self.gate.limits);
+        let policy = policy.with_context(|| next.named())?;
+        self.gate.policy.store(Arc::new(policy));
+        self.running.store(Arc::new(next));
         Ok(())
     }
 
-    fn replace_known(&self, files: Vec<FromFile>) -> Option<String> {
-        let before = self.gate.known.load().len();
-        self.book.replace_files(files);
-        self.publish_known();
-        let after = self.gate.known.load().len();
-        (before != after).then(|| format!("known prefixes: {before} -> {after}"))
-    }
-
-    /// One at a time, so that no older set replaces a newer one.
-    fn publish_known(&self) {
-        let _turn = self
-            .publishing
+    fn publishing(&self) -> MutexGuard<'_, ()> {
+        self.publishing
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.gate.known.store(Arc::new(self.book.set()));
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the last reload was not taken over.
@@ -172,58 +216,6 @@ impl Reloader {
         upstreams
             .map(|(name, upstream)| (name.clone(), upstream.health()))
             .collect()
-    }
-
-    /// Known prefixes: lines of files, added by operators.
-    pub fn known_counts(&self) -> (usize, usize) {
-        self.book.counts()
-    }
-
-    /// Entries of the known set.
-    pub fn list_known(&self, limit: usize, address: Option<IpAddr>) -> Vec<Entry> {
-        self.book.list(limit, address)
-    }
-
-    /// Makes a customer known, from the next request on.
-    ///
-    /// # Errors
-    /// See [`BookError`].
-    pub fn add_known(
-        &self,
-        prefix: &str,
-        until: Option<u64>,
-        reason: Option<String>,
-    ) -> Result<Added, BookError> {
-        let added = self.book.add(prefix, until, reason)?;
-        self.publish_known();
-        Ok(added)
-    }
-
-    /// Takes a customer out who was added.
-    ///
-    /// # Errors
-    /// See [`BookError`].
-    pub fn remove_known(&self, prefix: &str) -> Result<IpNet, BookError> {
-        let removed = self.book.remove(prefix)?;
-        self.publish_known();
-        Ok(removed)
-    }
-
-    /// Takes out what has ended, and says whether anything had.
-    pub fn expire_known(&self, now: u64) -> bool {
-        let ended = self.book.expire(now) > 0;
-        if ended {
-            self.publish_known();
-        }
-        ended
-    }
-
-    /// Writes down what operators added. Blocks for as long as the disk does.
-    ///
-    /// # Errors
-    /// When the disk is full, read-only or gone.
-    pub fn save_known(&self) -> Result<(), StateError> {
-        self.book.save()
     }
 }
 

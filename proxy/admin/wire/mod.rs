@@ -1,5 +1,11 @@
 //! What goes over the admin socket, for both ends of it.
 
+mod explain;
+mod tenants;
+
+pub use explain::{ExplainQuery, Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
+pub use tenants::{ListedTenant, TenantList, TenantName, TenantRequest};
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 

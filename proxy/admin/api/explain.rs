@@ -1,0 +1,39 @@
+//! `/v1/explain`.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+
+use super::{Answer, Shared, query};
+use crate::admin::Problem;
+use crate::admin::wire::{ExplainQuery, Explanation};
+use crate::explain::{Asked, explain};
+
+/// Entries of the known set that are shown as the reason why a client is known.
+const KNOWN_BY: usize = 10;
+
+pub(super) async fn show(
+    State(admin): Shared,
+    asked: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Answer<Explanation> {
+    let asked = query(asked)?;
+    let bad = |problem: String| Problem::new(StatusCode::BAD_REQUEST, problem);
+    let address: IpAddr = asked
+        .address
+        .parse()
+        .map_err(|_| bad(format!("{:?} is not an IP address", asked.address)))?;
+    let address = address.to_canonical();
+    let request = Asked {
+        method: asked.method.as_deref().unwrap_or("GET"),
+        path: asked.path.as_deref().unwrap_or("/"),
+        host: asked.host.as_deref(),
+        fields: asked.fields.as_deref().unwrap_or_default(),
+    };
+    let known_by = admin.reloader.known.list(KNOWN_BY, Some(address));
+    explain(&admin.gate, address, known_by, &request)
+        .map(Json)
+        .map_err(bad)
+}

@@ -1,0 +1,75 @@
+//! `/v1/mode`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::connect_info::ConnectInfo;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use tidegate_config::Mode;
+
+use super::{Answer, Operator, Shared, body, changed};
+use crate::admin::Problem;
+use crate::admin::wire::{Changed, ModeRequest};
+use crate::clock;
+use crate::mode::{Change, Record};
+
+pub(super) async fn show(State(admin): Shared) -> Json<Record> {
+    Json(admin.gate.mode.record())
+}
+
+pub(super) async fn set(
+    State(admin): Shared,
+    ConnectInfo(operator): ConnectInfo<Operator>,
+    request: Result<Json<ModeRequest>, JsonRejection>,
+) -> Answer<Changed<Record>> {
+    let request = body(request)?;
+    let mode: Mode = request.mode.parse().map_err(|_| {
+        let detail = format!(
+            "there is no mode {:?}; the modes are observe, normal and known-only",
+            request.mode
+        );
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })?;
+    let known = admin.gate.known.load().len();
+    if mode == Mode::KnownOnly && known == 0 && !request.force {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "the known set is empty, so every client would be refused; add customers with `tidegate known add ADDRESS`, name their files under [known] files, or insist with --force",
+        ));
+    }
+    let now = clock::unix_seconds();
+    let lasting = lasting(&request, mode, admin.gate.policy.load().known_only_for)?;
+    let change = Change {
+        mode,
+        until: lasting.map(|lasting| now.saturating_add(lasting.as_secs().max(1))),
+        reason: request.reason,
+        set_by: Some(operator.name().await),
+    };
+    let record = admin.gate.mode.set(change, now);
+    tracing::warn!(
+        by = record.set_by,
+        until = record.until,
+        reason = record.reason,
+        "mode {}",
+        record.mode
+    );
+    Ok(changed(record, move || admin.gate.mode.save()).await)
+}
+
+/// How long a mode is to last; `None` for until it is switched again.
+fn lasting(
+    request: &ModeRequest,
+    mode: Mode,
+    known_only_for: Duration,
+) -> Result<Option<Duration>, Problem> {
+    let bad = |detail: &str| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    match (request.seconds, request.forever) {
+        (Some(_), true) => bad("seconds and forever contradict each other"),
+        (Some(0), _) => bad("a mode lasts at least a second"),
+        (Some(seconds), false) => Ok(Some(Duration::from_secs(seconds))),
+        (None, false) if mode == Mode::KnownOnly => Ok(Some(known_only_for)),
+        (None, _) => Ok(None),
+    }
+}

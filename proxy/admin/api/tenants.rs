@@ -1,0 +1,140 @@
+//! `/v1/tenants`.
+
+use axum::Json;
+use axum::extract::connect_info::ConnectInfo;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::{Answer, Operator, Shared, body, changed, query};
+use crate::admin::Problem;
+use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRequest};
+use crate::clock;
+use crate::reload::MoveError;
+use crate::tenants::{Moved, Tenants};
+
+/// Entries that one answer has unless more are asked for.
+const LISTED: usize = 1000;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<usize>,
+    name: Option<String>,
+}
+
+pub(super) async fn list(
+    State(admin): Shared,
+    asked: Result<Query<ListQuery>, QueryRejection>,
+) -> Answer<TenantList> {
+    let asked = query(asked)?;
+    let moved = admin.reloader.moves();
+    let looked = admin.reloader.with_tenants(|tenants| {
+        let tenants = tenants.ok_or(MoveError::NoTenants)?;
+        Ok(TenantList {
+            from: tenants.from.to_string(),
+            unlisted: tenants.unlisted.name.clone(),
+            listed: tenants.len(),
+            tenants: entries(tenants, &moved, &asked),
+        })
+    });
+    looked.map(Json).map_err(refused)
+}
+
+/// In the order of their names, so that lists can be compared.
+fn entries(tenants: &Tenants, moved: &[Moved], asked: &ListQuery) -> Vec<ListedTenant> {
+    let is_meant = |told_by: &str, name: &str| {
+        let asked = asked.name.as_deref();
+        asked.is_none_or(|asked| asked == told_by || asked == name)
+    };
+    let mut found: Vec<_> = tenants
+        .listed()
+        .filter(|(told_by, tenant)| is_meant(told_by, &tenant.name))
+        .collect();
+    found.sort_unstable_by_key(|(told_by, tenant)| (&tenant.name, *told_by));
+    found.truncate(asked.limit.unwrap_or(LISTED));
+    let entry = |(told_by, tenant): (&str, &crate::tenants::Tenant)| {
+        let by_operator = moved.iter().find(|moved| *moved.name == *tenant.name);
+        ListedTenant {
+            name: tenant.name.to_string(),
+            told_by: told_by.to_owned(),
+            tier: tenant.tier.name.clone(),
+            own: tenant.tier.own,
+            source: tenant.source.to_string(),
+            until: by_operator.and_then(|moved| moved.until),
+            reason: by_operator.and_then(|moved| moved.reason.clone()),
+        }
+    };
+    found.into_iter().map(entry).collect()
+}
+
+pub(super) async fn set(
+    State(admin): Shared,
+    ConnectInfo(operator): ConnectInfo<Operator>,
+    request: Result<Json<TenantRequest>, JsonRejection>,
+) -> Answer<Changed<Moved>> {
+    let request = body(request)?;
+    let now = clock::unix_seconds();
+    let to = Moved {
+        name: request.name,
+        tier: request.tier,
+        until: request
+            .seconds
+            .map(|seconds| now.saturating_add(seconds.max(1))),
+        reason: request.reason,
+        set_by: Some(operator.name().await),
+    };
+    let mover = admin.clone();
+    let placed = blocking(move || mover.reloader.move_tenant(to)).await?;
+    let moved = placed.moved;
+    tracing::warn!(
+        by = moved.set_by,
+        until = moved.until,
+        reason = moved.reason,
+        "tenant {:?} is in tier {}",
+        moved.name,
+        moved.tier
+    );
+    let note = placed.unlisted.then(|| {
+        format!(
+            "{:?} was not listed: it is a tenant of its own now; if that is a slip of the pen, `tidegate tenant unset` it",
+            moved.name
+        )
+    });
+    let Json(mut answer) = changed(moved, move || admin.reloader.save_moves()).await;
+    answer.warning = answer.warning.or(note);
+    Ok(Json(answer))
+}
+
+pub(super) async fn unset(
+    State(admin): Shared,
+    request: Result<Json<TenantName>, JsonRejection>,
+) -> Answer<Changed<Moved>> {
+    let request = body(request)?;
+    let mover = admin.clone();
+    let returned = blocking(move || mover.reloader.return_tenant(&request.name)).await?;
+    tracing::warn!(
+        "tenant {:?} is no longer in tier {} by an operator",
+        returned.name,
+        returned.tier
+    );
+    Ok(changed(returned, move || admin.reloader.save_moves()).await)
+}
+
+/// The policy is built anew: with many tenants too long for the thread that answers everybody.
+async fn blocking<T: Send + 'static>(
+    change: impl FnOnce() -> Result<T, MoveError> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(change).await;
+    done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
+        .map_err(refused)
+}
+
+fn refused(error: MoveError) -> Problem {
+    let status = match error {
+        MoveError::NoTenants => StatusCode::CONFLICT,
+        MoveError::Moves(crate::tenants::MovesError::Absent(_)) => StatusCode::NOT_FOUND,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Problem::new(status, error.to_string())
+}

@@ -1,0 +1,134 @@
+//! `GET /v1/explain`.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::known::Entry;
+
+/// What is asked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// The client's address.
+    pub address: String,
+    /// The host of the request; without it, the request names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Its path; `/` when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Its method; `GET` when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Its other header fields, `NAME: VALUE`, one a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<String>,
+}
+
+/// Every fact and rule that decides about one request of a client now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The prefix that is counted as one client.
+    pub client: IpNet,
+    /// The wider network that has a limit of its own.
+    pub network: Option<IpNet>,
+    /// Whether it is a trusted proxy, which says for whom it asks.
+    pub speaks_for_others: bool,
+    /// The mode in force.
+    pub mode: String,
+    /// The entries that make it a known customer; none when it is not one.
+    pub known_by: Vec<Entry>,
+    /// Whether the path stays open in `known-only`.
+    pub exempt_path: bool,
+    /// Its open connections.
+    pub connections: Use,
+    /// The request that is explained: method, host and path.
+    pub request: String,
+    /// The route it takes.
+    pub route: Option<Route>,
+    /// Whose traffic it is, when tenants are told apart.
+    pub tenant: Option<Tenant>,
+    /// The limits it meets, in the order in which they are asked.
+    pub limits: Vec<Tokens>,
+    /// The caps on requests in flight that it meets.
+    pub in_flight: Vec<InFlight>,
+    /// What would be decided about it now.
+    pub verdict: Verdict,
+}
+
+/// So many of what there is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Use {
+    /// In use.
+    pub used: u32,
+    /// That may be in use.
+    pub most: u32,
+}
+
+/// The route of a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Route {
+    /// Its place in the configuration, counted from 1.
+    pub number: usize,
+    /// What it matches.
+    pub matches: String,
+    /// The upstream it leads to.
+    pub upstream: String,
+    /// Tokens that a request takes from each limit.
+    pub cost: u32,
+    /// Whether only the route's own limits apply.
+    pub exempt: bool,
+}
+
+/// The tenant of a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its name; none for all that are not listed, which share one budget.
+    pub name: Option<String>,
+    /// Its tier.
+    pub tier: String,
+    /// Whether it has numbers of its own.
+    pub own: bool,
+    /// Where it is listed.
+    pub source: Option<String>,
+}
+
+/// One limit, and what is left of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tokens {
+    /// The reason with which it refuses.
+    pub reason: String,
+    /// Its rate, as configured.
+    pub rate: String,
+    /// Its burst.
+    pub burst: u32,
+    /// Tokens left.
+    pub left: u32,
+    /// Seconds until this request could pass it; 0 when it can now.
+    pub wait: f64,
+}
+
+/// One cap on requests in flight.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InFlight {
+    /// The reason with which it refuses.
+    pub reason: String,
+    /// How many there are.
+    #[serde(flatten)]
+    pub places: Use,
+}
+
+/// What would be decided.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whether the request would be forwarded.
+    pub forward: bool,
+    /// Why it would be refused, also where the mode does not enforce that.
+    pub reason: Option<String>,
+    /// Seconds until it would not be.
+    pub wait: Option<f64>,
+}

@@ -1,0 +1,113 @@
+//! The known customers as they are in force: the book, and the set in the gate that follows it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::bail;
+use ipnet::IpNet;
+
+use super::book::{Added, Book, BookError, Entry};
+use crate::gate::Gate;
+use crate::lists::FromFile;
+use crate::state::StateError;
+
+/// Changes the book, and with it what requests are looked up in.
+#[derive(Debug)]
+pub struct Published {
+    gate: Arc<Gate>,
+    book: Book,
+    turn: Mutex<()>,
+}
+
+impl Published {
+    /// The book of this gate, whose set is already in force.
+    pub fn new(gate: Arc<Gate>, book: Book) -> Self {
+        Published {
+            gate,
+            book,
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// One at a time, so that no older set replaces a newer one.
+    fn publish(&self) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.gate.known.store(Arc::new(self.book.set()));
+    }
+
+    /// Customers do not leave by the half: files that say so were cut, emptied or mistaken.
+    ///
+    /// # Errors
+    /// When fewer than half of the prefixes of files would be left.
+    pub fn refuse_shrunk(&self, files: &[FromFile<IpNet>]) -> anyhow::Result<()> {
+        let (before, _) = self.book.counts();
+        let after: usize = files.iter().map(|(_, prefixes)| prefixes.len()).sum();
+        if after * 2 < before {
+            bail!(
+                "known.files: only {after} of {before} prefixes are left, as if a file was cut or emptied; if that is meant, `tidegate reload --force`; nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes files over that were read whole, and says what that changed.
+    pub fn replace_files(&self, files: Vec<FromFile<IpNet>>) -> Option<String> {
+        let before = self.gate.known.load().len();
+        self.book.replace_files(files);
+        self.publish();
+        let after = self.gate.known.load().len();
+        (before != after).then(|| format!("known prefixes: {before} -> {after}"))
+    }
+
+    /// Known prefixes: lines of files, added by operators.
+    pub fn counts(&self) -> (usize, usize) {
+        self.book.counts()
+    }
+
+    /// Entries, at most `limit` of them, that contain `address` if one is given.
+    pub fn list(&self, limit: usize, address: Option<IpAddr>) -> Vec<Entry> {
+        self.book.list(limit, address)
+    }
+
+    /// Makes a customer known, from the next request on.
+    ///
+    /// # Errors
+    /// See [`BookError`].
+    pub fn add(
+        &self,
+        prefix: &str,
+        until: Option<u64>,
+        reason: Option<String>,
+    ) -> Result<Added, BookError> {
+        let added = self.book.add(prefix, until, reason)?;
+        self.publish();
+        Ok(added)
+    }
+
+    /// Takes a customer out who was added.
+    ///
+    /// # Errors
+    /// See [`BookError`].
+    pub fn remove(&self, prefix: &str) -> Result<IpNet, BookError> {
+        let removed = self.book.remove(prefix)?;
+        self.publish();
+        Ok(removed)
+    }
+
+    /// Takes out what has ended, and says whether anything had.
+    pub fn expire(&self, now: u64) -> bool {
+        let ended = self.book.expire(now) > 0;
+        if ended {
+            self.publish();
+        }
+        ended
+    }
+
+    /// Writes down what operators added. Blocks for as long as the disk does.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save(&self) -> Result<(), StateError> {
+        self.book.save()
+    }
+}

@@ -1,0 +1,120 @@
+//! Tenants that operators moved to another tier.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::state::{StateError, StateFile};
+
+/// Tenants that operators may move one by one; more belong in a file.
+const MAX_MOVED: usize = 10_000;
+
+/// A tenant that an operator moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// What it is called.
+    pub name: String,
+    /// The tier it is in now.
+    pub tier: String,
+    /// When it returns to where it is listed, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Why it was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who moved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<String>,
+}
+
+impl Moved {
+    /// Who says so, for people.
+    pub fn source(&self) -> Arc<str> {
+        match &self.set_by {
+            Some(operator) => format!("operator {operator}").into(),
+            None => "operator".into(),
+        }
+    }
+}
+
+/// Why a tenant was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum MovesError {
+    /// The bound on moved tenants is reached.
+    #[error(
+        "{MAX_MOVED} tenants were moved already; list them in a file that tenant.files names, and reload"
+    )]
+    Full,
+    /// It is where it is listed.
+    #[error("the tenant {0:?} was not moved by an operator; see `tidegate tenant list`")]
+    Absent(String),
+}
+
+/// All tenants that operators moved, by name; it survives a restart.
+#[derive(Debug)]
+pub struct Moves {
+    moved: Mutex<BTreeMap<String, Moved>>,
+    file: Mutex<StateFile>,
+}
+
+impl Moves {
+    /// What was moved before the restart; a damaged file is set aside and named in the log.
+    pub fn open(file: StateFile) -> Self {
+        let moved: Vec<Moved> = file.load().unwrap_or_default();
+        let moved = moved.into_iter().map(|moved| (moved.name.clone(), moved));
+        Moves {
+            moved: Mutex::new(moved.collect()),
+            file: Mutex::new(file),
+        }
+    }
+
+    fn moved(&self) -> MutexGuard<'_, BTreeMap<String, Moved>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them, by name.
+    pub fn list(&self) -> Vec<Moved> {
+        self.moved().values().cloned().collect()
+    }
+
+    /// Moves a tenant, or changes where to, until when and why.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn set(&self, to: Moved) -> Result<(), MovesError> {
+        let mut moved = self.moved();
+        if moved.len() >= MAX_MOVED && !moved.contains_key(&to.name) {
+            return Err(MovesError::Full);
+        }
+        moved.insert(to.name.clone(), to);
+        Ok(())
+    }
+
+    /// Lets a tenant return to where it is listed.
+    ///
+    /// # Errors
+    /// When it was not moved.
+    pub fn unset(&self, name: &str) -> Result<Moved, MovesError> {
+        let moved = self.moved().remove(name);
+        moved.ok_or_else(|| MovesError::Absent(name.chars().take(80).collect()))
+    }
+
+    /// Drops those whose end has passed, or whom `keep` does not want, and gives them.
+    pub fn drop_unless(&self, now: u64, keep: impl Fn(&Moved) -> bool) -> Vec<Moved> {
+        let stays = |moved: &Moved| moved.until.is_none_or(|until| until > now) && keep(moved);
+        let mut moved = self.moved();
+        let gone = moved.extract_if(.., |_, moved| !stays(moved));
+        gone.map(|(_, moved)| moved).collect()
+    }
+
+    /// Writes down who was moved. Blocks for as long as the disk does, and nobody else with it.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save(&self) -> Result<(), StateError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read behind the lock: of two savers, the last writes the latest.
+        file.save(&self.list())
+    }
+}
