@@ -69,7 +69,20 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.ask(Method::GET, path, Bytes::new())
+        self.request(Method::GET, path, Bytes::new())
+    }
+
+    /// Asks for something in particular.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let query = serde_urlencoded::to_string(query).map_err(|error| self.broken(error))?;
+        self.get(&format!("{path}?{query}"))
     }
 
     /// Changes something.
@@ -83,7 +96,7 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| self.broken(error))?;
-        self.ask(method, path, body.into())
+        self.request(method, path, body.into())
     }
 
     fn broken(&self, problem: impl ToString) -> ClientError {
@@ -93,7 +106,7 @@ impl Client {
         }
     }
 
-    fn ask<T: DeserializeOwned>(
+    fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,

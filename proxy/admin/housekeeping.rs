@@ -85,6 +85,27 @@ fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
     });
 }
 
+/// Lets tenants return whose time in another tier has passed.
+fn return_tenants(admin: &Arc<Admin>, now: u64) {
+    if !admin.reloader.has_moves_to_end(now) {
+        return;
+    }
+    let admin = admin.clone();
+    // The policy is built anew, which many tenants make long.
+    tokio::task::spawn_blocking(move || {
+        for returned in admin.reloader.expire_moves(now) {
+            tracing::warn!(
+                "tenant {:?} is no longer in tier {}: its time has passed",
+                returned.name,
+                returned.tier
+            );
+        }
+        if let Err(error) = admin.reloader.save_moves() {
+            tracing::warn!("{error}");
+        }
+    });
+}
+
 /// Keeps the gate in order for as long as it runs.
 pub(super) async fn keep(admin: Arc<Admin>) {
     let mut ticks = interval(TICK);
@@ -107,6 +128,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
             if admin.reloader.known.expire(now) {
                 save(&admin, |admin| admin.reloader.known.save());
             }
+            return_tenants(&admin, now);
         }
         if count % SWEEP == SWEEP - 1 {
             let gate = gate.clone();

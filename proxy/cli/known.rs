@@ -90,9 +90,9 @@ fn change(
 }
 
 fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Result<()> {
-    let query = address.map_or_else(String::new, |address| format!("&address={address}"));
-    let path = format!("/v1/known?limit={limit}{query}");
-    let list: KnownList = context.client().get(&path)?;
+    let mut query = vec![("limit", limit.to_string())];
+    query.extend(address.map(|address| ("address", address.to_string())));
+    let list: KnownList = context.client().ask("/v1/known", &query)?;
     if context.format == Format::Json {
         return output::json(&list);
     }

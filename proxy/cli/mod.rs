@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Data goes to standard output, messages to standard error.
 
 mod demo;
+mod explain;
 mod generated;
 mod healthcheck;
 mod init;
@@ -10,6 +11,7 @@ mod output;
 mod reload;
 mod run;
 mod status;
+mod tenant;
 mod validate;
 
 use std::path::PathBuf;
@@ -69,6 +71,11 @@ pub(crate) enum Verb {
     /// Show or change who is a known customer
     #[command(subcommand)]
     Known(known::Verb),
+    /// Show tenants, or move one to another tier
+    #[command(subcommand)]
+    Tenant(tenant::Verb),
+    /// Show every fact and rule that decides about a client's request now
+    Explain(explain::Arguments),
     /// Exit with 0 when the gate serves, with 1 when it does not
     Healthcheck,
     /// Print the JSON schema of the configuration
@@ -120,6 +127,8 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Status => status::run(context)?,
         Verb::Mode(arguments) => mode::run(arguments, context)?,
         Verb::Known(verb) => known::run(verb, context)?,
+        Verb::Tenant(verb) => tenant::run(verb, context)?,
+        Verb::Explain(arguments) => explain::run(arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),
         Verb::Schema => generated::schema()?,
         Verb::Completions(arguments) => generated::completions(&arguments)?,

@@ -9,7 +9,7 @@ use crate::admin::wire::{ReloadRequest, Reloaded};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Reload although most of the known customers are gone from their files
+    /// Reload although most of the known customers or tenants are gone from their files
     #[arg(long)]
     force: bool,
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{Context, Format, mode, output};
-use crate::admin::wire::{Status, Upstream};
+use crate::admin::wire::{Status, Tenants, Upstream};
 use crate::clock;
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
@@ -64,6 +64,9 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         "known        {} prefixes: {} from files, {} from operators",
         known.prefixes, known.from_files, known.from_operators
     )?;
+    if let Some(tenants) = &status.tenants {
+        write_tenants(tenants, out)?;
+    }
     let log = &status.log;
     writeln!(
         out,
@@ -71,6 +74,28 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         log.written, log.sampled_out, log.over_budget, log.lost
     )?;
     write_origin(status, out)
+}
+
+/// What an operator has set stays in sight until it is gone.
+fn write_tenants(tenants: &Tenants, out: &mut String) -> fmt::Result {
+    writeln!(
+        out,
+        "tenants      {} listed, {} moved by operators",
+        tenants.listed, tenants.moved
+    )?;
+    for moved in &tenants.first_moved {
+        let until = moved.until.map(output::time);
+        writeln!(
+            out,
+            "             {} is in tier {} {}",
+            output::plain(&moved.name),
+            moved.tier,
+            until.map_or("until it is moved again".to_owned(), |until| format!(
+                "until {until}"
+            ))
+        )?;
+    }
+    Ok(())
 }
 
 fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Result {

@@ -99,6 +99,11 @@ impl Reloader {
         Ok(returned)
     }
 
+    /// Whether somebody's time has passed.
+    pub fn has_moves_to_end(&self, now: u64) -> bool {
+        self.moves.any_ended(now)
+    }
+
     /// Lets those return whose time has passed, and gives them.
     pub fn expire_moves(&self, now: u64) -> Vec<Moved> {
         let _turn = self.publishing();

@@ -100,6 +100,12 @@ impl Moves {
         moved.ok_or_else(|| MovesError::Absent(name.chars().take(80).collect()))
     }
 
+    /// Whether the end of any has passed.
+    pub fn any_ended(&self, now: u64) -> bool {
+        let ended = |moved: &Moved| moved.until.is_some_and(|until| until <= now);
+        self.moved().values().any(ended)
+    }
+
     /// Drops those whose end has passed, or whom `keep` does not want, and gives them.
     pub fn drop_unless(&self, now: u64, keep: impl Fn(&Moved) -> bool) -> Vec<Moved> {
         let stays = |moved: &Moved| moved.until.is_none_or(|until| until > now) && keep(moved);

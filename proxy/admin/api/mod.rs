@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::connect_info::Connected;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -127,6 +127,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
             from_files,
             from_operators,
         },
+        tenants: tenants(&admin),
         upstreams: upstreams
             .map(|(name, health)| wire::Upstream { name, health })
             .collect(),
@@ -136,6 +137,22 @@ async fn status(State(admin): Shared) -> Json<Status> {
             over_budget: counters.over_budget.load(Relaxed),
             lost: gate.account.log.writer().lost(),
         },
+    })
+}
+
+/// Moved tenants that a status names; all of them are in the list of tenants.
+const MOVED: usize = 10;
+
+fn tenants(admin: &Admin) -> Option<wire::Tenants> {
+    let mut moves = admin.reloader.moves();
+    let moved = moves.len();
+    moves.truncate(MOVED);
+    admin.reloader.with_tenants(|tenants| {
+        Some(wire::Tenants {
+            listed: tenants?.len(),
+            moved,
+            first_moved: moves,
+        })
     })
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::forward::Health;
 use crate::known::Entry;
 use crate::mode::Record;
+use crate::tenants::Moved;
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub struct Status {
     pub clients: Clients,
     /// Known prefixes.
     pub known: Known,
+    /// Tenants, when they are told apart.
+    pub tenants: Option<Tenants>,
     /// The apps behind the gate.
     pub upstreams: Vec<Upstream>,
     /// The access log.
@@ -100,6 +103,17 @@ pub struct Known {
     pub from_files: usize,
     /// Added by operators.
     pub from_operators: usize,
+}
+
+/// Tenants by who says what they may use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tenants {
+    /// Listed names and credentials.
+    pub listed: usize,
+    /// How many operators have moved to another tier.
+    pub moved: usize,
+    /// The first of those.
+    pub first_moved: Vec<Moved>,
 }
 
 /// One upstream.
@@ -183,7 +197,7 @@ pub struct KnownList {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReloadRequest {
-    /// Reload although most of the known customers are gone from their files.
+    /// Reload although most of the known customers or tenants are gone from their files.
     #[serde(default)]
     pub force: bool,
 }
