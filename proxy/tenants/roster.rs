@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use tidegate_config::{Config, Limit, Listed, Rate, Tenant};
@@ -127,7 +127,7 @@ impl Merging {
         merging
     }
 
-    fn add(&mut self, path: &PathBuf, entries: Vec<Written>) -> Result<(), ListError> {
+    fn add(&mut self, path: &Path, entries: Vec<Written>) -> Result<(), ListError> {
         let source: Arc<str> = path.display().to_string().into();
         for Written {
             line,
@@ -142,7 +142,7 @@ impl Merging {
                 line: Some(line),
             };
             self.insert(told_by, row).map_err(|hint| ListError::Line {
-                path: path.clone(),
+                path: path.to_owned(),
                 line,
                 found,
                 hint,
