@@ -125,7 +125,7 @@ fn nearest<'v>(table: &'v Value, key: &str) -> Option<&'v str> {
 struct Homes {
     /// What to write for one that is a table itself, at the top of the file.
     own: Option<String>,
-    /// The other places: "in [client]", "in [[route]]".
+    /// The other places: `in [client]`, `in [[route]]`.
     others: Vec<String>,
 }
 
