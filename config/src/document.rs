@@ -37,6 +37,12 @@ impl<'s> Document<'s> {
         Some(value.span())
     }
 
+    /// Where the key of a table at the top was written.
+    pub(crate) fn span_of_key(&self, table: &str, key: &str) -> Option<Range<usize>> {
+        let table = self.root.get_ref().get(table)?.get_ref().as_table()?;
+        table.get_key_value(key).map(|(key, _)| key.span())
+    }
+
     /// "Found this, but that is right" about a value.
     pub(crate) fn wrong(&self, span: &Range<usize>, right: &dyn fmt::Display) -> Problem {
         let found = match self.node_at(span) {
@@ -60,6 +66,14 @@ impl<'s> Document<'s> {
             message,
             excerpt: self.source.excerpt(span),
             offset: span.start,
+        }
+    }
+
+    /// A problem with a key of a table at the top.
+    pub(crate) fn problem_with_key(&self, table: &str, key: &str, message: String) -> Problem {
+        match self.span_of_key(table, key) {
+            Some(span) => self.problem(&span, message),
+            None => self.missing(table, message),
         }
     }
 
@@ -131,7 +145,7 @@ fn find_in_value<'t, 's>(
 }
 
 /// Joins keys as TOML does, with quotes where a key needs them.
-fn dotted(path: &[&str]) -> String {
+pub(crate) fn dotted(path: &[&str]) -> String {
     let bare = |key: &str| {
         !key.is_empty()
             && key

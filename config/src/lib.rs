@@ -49,7 +49,6 @@ mod syntax;
 
 use std::time::Duration;
 
-pub use check::{NAME, is_name};
 pub use checked::{
     AddressFrom, Admin, Client, Config, Connections, Deadlines, Ipv6Network, Known, KnownOnly,
     LONGEST_TENANT, Limit, Listed, Listener, Log, LogFile, Metrics, Mode, Per, Rate, Refusal,
@@ -68,6 +67,16 @@ pub const MINIMAL: &str = include_str!("../minimal.toml");
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schema::shared().clone()
+}
+
+/// Reads the name of something in the configuration, such as what a tenant is
+/// called.
+///
+/// # Errors
+///
+/// When it is no name; the message says what would be right.
+pub fn parse_name(text: &str) -> Result<String, String> {
+    literal::Literal::read(text).map(|literal::Name(name)| name)
 }
 
 /// Reads a duration: a whole number and `ms`, `s`, `m`, `h` or `d`, such as

@@ -127,9 +127,15 @@ impl<'s> Written<'s> {
         let parsed = DeValue::parse(text)
             .ok()
             .map(|value| moved(value, place.start));
-        let only_text = schema.is_some_and(shape::is_text);
+        let is_meant = |value: &DeValue<'_>| {
+            schema.is_none_or(|schema| {
+                value.is_str()
+                    || !shape::takes_text(schema)
+                    || (value.is_table() && shape::takes_table(schema))
+            })
+        };
         match parsed {
-            Some(value) if value.get_ref().is_str() || !only_text => value,
+            Some(value) if is_meant(value.get_ref()) => value,
             _ => Spanned::new(place, DeValue::String(text.into())),
         }
     }

@@ -98,6 +98,11 @@ mod tests {
                     .into_iter()
                     .for_each(|schema| walk(path, schema));
             }
+            let forms = schema.get("anyOf").and_then(Value::as_array);
+            forms
+                .into_iter()
+                .flatten()
+                .for_each(|form| walk(path, form));
         }
         walk("", shared());
     }

@@ -9,12 +9,13 @@ use std::ops::Range;
 use serde_json::Value;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeString, DeTable, DeValue},
 };
 
 use crate::{
-    advice::{example, listed, toml, unknown_key},
+    advice::{example, is_meant_for, listed, toml, unknown_key},
     findings::Findings,
+    source::shortened,
 };
 
 /// Finds everything in the document that does not have the form of `schema`.
@@ -38,16 +39,29 @@ pub(crate) fn below<'v>(schema: &'v Value, key: &str) -> Option<&'v Value> {
 
 /// Where a value may have two forms, text or a table: that which was used.
 fn form<'v>(schema: &'v Value, value: &DeValue<'_>) -> &'v Value {
-    let forms = schema.get("anyOf").and_then(Value::as_array);
-    let used = if value.is_table() { "object" } else { "string" };
-    forms
-        .and_then(|forms| forms.iter().find(|form| kind(form) == used))
-        .unwrap_or(schema)
+    let used = match value {
+        DeValue::Table(_) => "object",
+        DeValue::String(_) => "string",
+        _ => return schema,
+    };
+    let mut forms = forms(schema).into_iter().flatten();
+    forms.find(|form| kind(form) == used).unwrap_or(schema)
 }
 
-/// Whether only text can stand there.
-pub(crate) fn is_text(schema: &Value) -> bool {
-    matches!(kind(schema), "string" | "choice")
+fn forms(schema: &Value) -> Option<&Vec<Value>> {
+    schema.get("anyOf").and_then(Value::as_array)
+}
+
+/// Whether text can stand there.
+pub(crate) fn takes_text(schema: &Value) -> bool {
+    let is_text = |schema: &Value| matches!(kind(schema), "string" | "choice");
+    is_text(schema) || forms(schema).is_some_and(|forms| forms.iter().any(is_text))
+}
+
+/// Whether a table can stand there.
+pub(crate) fn takes_table(schema: &Value) -> bool {
+    let is_table = |schema: &Value| kind(schema) == "object";
+    is_table(schema) || forms(schema).is_some_and(|forms| forms.iter().any(is_table))
 }
 
 fn kind(schema: &Value) -> &str {
@@ -76,8 +90,10 @@ struct Shape<'f, 'd, 'v> {
 
 impl Shape<'_, '_, '_> {
     fn table(&mut self, schema: &Value, table: &DeTable<'_>, place: &Range<usize>) {
+        let has_names = schema.get("properties").is_none();
         for (key, value) in table {
             match below(schema, key.get_ref()) {
+                Some(schema) if has_names && self.is_in_parts(schema, key, value) => {}
                 Some(schema) => self.value(schema, value),
                 None => self.findings.keep(|document| {
                     let advice = unknown_key(self.schema, schema, key.get_ref());
@@ -93,6 +109,32 @@ impl Shape<'_, '_, '_> {
                 self.findings.problem(place, message);
             }
         }
+    }
+
+    /// Finds a name with dots that stands in no quotes, such as shop.example.com:
+    /// TOML takes it for tables in tables.
+    fn is_in_parts(
+        &mut self,
+        schema: &Value,
+        key: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> bool {
+        let source = self.findings.document.source;
+        let (Some(table), Some(name)) = (value.get_ref().as_table(), source.dotted(&key.span()))
+        else {
+            return false;
+        };
+        let schema = form(schema, value.get_ref());
+        let is_part = |key: &str| below(schema, key).is_none() && !is_meant_for(schema, key);
+        let in_parts = table.keys().any(|key| is_part(key.get_ref()));
+        if in_parts {
+            let message = format!(
+                "found a name with dots; put it in quotes: \"{}\"",
+                shortened(name)
+            );
+            self.findings.problem(&key.span(), message);
+        }
+        in_parts
     }
 
     fn value(&mut self, schema: &Value, value: &Spanned<DeValue<'_>>) {
@@ -150,7 +192,7 @@ fn expected(schema: &Value, found: &DeValue<'_>, key: &str) -> String {
         .map(|text| format!(", such as {text}"))
         .unwrap_or_default();
     match kind(schema) {
-        "choice" => format!("this is one of {}", listed(&choices(schema), '"', "or")),
+        "choice" => format!("this is one of {}", listed(&choices(schema), "\"", "or")),
         "string" => format!("this is text in quotes{such_as}"),
         "boolean" => "this is true or false".to_owned(),
         "integer" | "number" => {
@@ -164,12 +206,26 @@ fn expected(schema: &Value, found: &DeValue<'_>, key: &str) -> String {
             format!("this is a {whole}number from {least} to {most}{such_as}")
         }
         "array" => expected_list(schema, found, key, &such_as),
+        _ if forms(schema).is_some() => expected_form(schema, found, key),
         _ if !such_as.is_empty() => format!("this is a table{such_as}"),
         _ if schema.get("properties").is_some() => format!("this is a table: write [{key}]"),
-        _ if schema.get("additionalProperties").is_some_and(is_text) => {
-            format!("this is a table: write [{key}] and below it name = \"text\"")
-        }
-        _ => format!("this is a table with names: write [{key}.NAME]"),
+        _ => expected_names(schema, key),
+    }
+}
+
+/// "This is text in quotes, such as "verified", or a table, such as ...".
+fn expected_form(schema: &Value, found: &DeValue<'_>, key: &str) -> String {
+    let forms = forms(schema).into_iter().flatten();
+    let forms: Vec<String> = forms.map(|form| expected(form, found, key)).collect();
+    forms.join(", or ").replace(", or this is ", ", or ")
+}
+
+fn expected_names(schema: &Value, key: &str) -> String {
+    let named = schema.get("additionalProperties").unwrap_or(&Value::Null);
+    let text = forms(named).into_iter().flatten().chain([named]);
+    match text.filter(|form| takes_text(form)).find_map(example) {
+        Some(text) => format!("this is a table: write [{key}] and below it NAME = {text}"),
+        None => format!("this is a table with names: write [{key}.NAME]"),
     }
 }
 

@@ -84,6 +84,15 @@ impl Source {
         span.start > self.file_end
     }
 
+    /// A key together with those that are joined to it by dots, from it on;
+    /// `None` without any.
+    pub(crate) fn dotted(&self, key: &Range<usize>) -> Option<&str> {
+        let text = self.text.get(key.start..)?;
+        let is_part = |sign: char| sign.is_ascii_alphanumeric() || "-_.".contains(sign);
+        let end = text.find(|sign| !is_part(sign)).unwrap_or(text.len());
+        text.get(..end).filter(|keys| keys.contains('.'))
+    }
+
     /// Where it was written.
     pub(crate) fn place(&self, span: &Range<usize>) -> Place {
         let holds =

@@ -127,6 +127,11 @@ fn keys_of(schema: &Value, keys: &mut Vec<String>) {
             .into_iter()
             .for_each(|schema| keys_of(schema, keys));
     }
+    let forms = schema.get("anyOf").and_then(Value::as_array);
+    forms
+        .into_iter()
+        .flatten()
+        .for_each(|form| keys_of(form, keys));
 }
 
 fn load(path: &Path) -> Result<Config, Error> {
@@ -198,7 +203,8 @@ fn relative_paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gate.toml");
     let text = format!(
-        "{MINIMAL}[known]\nfiles = [\"known.d/*.txt\", \"/srv/k\"]\n[log]\nfile = \"access.log\"\n\
+        "{MINIMAL}[known]\nfiles = [\"known.d/*.txt\", \"/srv/k\"]\n\
+         [tenant]\nfrom = \"host\"\ntier = \"a\"\nfiles = [\"t/*.txt\", \"/srv/t\"]\n[tier.a]\n[log]\nfile = \"access.log\"\n\
          [admin]\nsocket = \"admin.sock\"\n[state]\ndirectory = \"state\"\n"
     );
     fs::write(&path, text).unwrap();
@@ -206,6 +212,8 @@ fn relative_paths_are_relative_to_the_file() {
     let at = |name: &str| folder.path().join(name);
     assert_eq!(config.source, Some(path.clone()));
     assert_eq!(config.known.files, [at("known.d/*.txt"), "/srv/k".into()]);
+    let tenant = config.tenant.unwrap();
+    assert_eq!(tenant.files, [at("t/*.txt"), "/srv/t".into()]);
     assert_eq!(
         config.log.file,
         tidegate_config::LogFile::Path(at("access.log"))

@@ -106,6 +106,91 @@ fn a_table_is_made_where_there_is_none_and_kept_where_there_is_one() {
 }
 
 #[test]
+fn a_tenant_has_both_of_its_forms() {
+    let text = format!(
+        "{MINIMAL}[tenant]\nfrom = \"header:x-key\"\ntier = \"free\"\n[tier.free]\n[tier.1]\n\
+         [tenants]\nAcme = {{ tier = \"free\", in_flight = 4 }}\nother = \"free\"\n"
+    );
+    let config = load(
+        &text,
+        &[
+            ("TIDEGATE_TENANTS__ACME__IN_FLIGHT", "5"),
+            ("TIDEGATE_TENANTS__ACME__LIMIT", "{ rate = '6/s' }"),
+            ("TIDEGATE_TENANTS__ACME__LIMIT__BURST", "7"),
+            ("TIDEGATE_TENANTS__OTHER", "{ tier = 'free', name = 'x' }"),
+            // The name of a tier, though it could be a number.
+            ("TIDEGATE_TENANTS__THIRD", "1"),
+            ("TIDEGATE_TENANT__FILES", "['/srv/tenants.txt']"),
+        ],
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let acme = &config.tenants["Acme"];
+    assert_eq!(acme.in_flight.map(u32::from), Some(5));
+    assert_eq!(acme.limit.map(|limit| limit.burst.get()), Some(7));
+    assert_eq!(config.tenants["other"].name.as_deref(), Some("x"));
+    assert_eq!(config.tenants["third"].tier, "1");
+    let files = config.tenant.map(|tenant| tenant.files);
+    assert_eq!(files, Some(vec!["/srv/tenants.txt".into()]));
+
+    for (name, value, message) in [
+        (
+            "TIDEGATE_TENANTS__OTHER__IN_FLIGHT",
+            "5",
+            "TIDEGATE_TENANTS__OTHER__IN_FLIGHT: found a key in something that is no table; set \
+             all of it with TIDEGATE_TENANTS__OTHER",
+        ),
+        (
+            "TIDEGATE_TENANTS__THIRD",
+            "gold",
+            "TIDEGATE_TENANTS__THIRD: tenants.third: found \"gold\", but the tiers are \"1\" and \
+             \"free\"",
+        ),
+        (
+            "TIDEGATE_TENANTS__ACME__LIMIT__RATE",
+            "0/s",
+            "TIDEGATE_TENANTS__ACME__LIMIT__RATE: tenants.Acme.limit.rate: found \"0/s\", but a \
+             rate is at least 1, such as \"20/s\", \"100/m\" or \"1000/h\"",
+        ),
+        (
+            "TIDEGATE_TENANTS__SHA256:AB",
+            "free",
+            "TIDEGATE_TENANTS__SHA256:AB: tenants.\"sha256:ab\": found a tenant that no request \
+             can have: after \"sha256:\" come the 64 hexadecimal digits of the credential's \
+             SHA-256, as printed by `printf %s CREDENTIAL | sha256sum`",
+        ),
+    ] {
+        assert_eq!(load(&text, &[(name, value)]), Err(message.to_owned()));
+    }
+}
+
+#[test]
+fn a_network_is_compared_with_the_client_that_is_in_force() {
+    let text = format!(
+        "{MINIMAL}[client]\nipv6_network = {{ prefix = 48, limit = {{ rate = \"200/s\" }} }}\n"
+    );
+    let prefix = |variables| {
+        let client = load(&text, variables)?.client;
+        Ok::<_, String>(client.ipv6_network.map(|network| network.prefix))
+    };
+    let set = [("TIDEGATE_CLIENT__IPV6_NETWORK__PREFIX", "56")];
+    assert_eq!(prefix(&set), Ok(Some(56)));
+    let error = prefix(&[("TIDEGATE_CLIENT__IPV6_NETWORK__PREFIX", "64")]).unwrap_err();
+    assert_eq!(
+        error,
+        "TIDEGATE_CLIENT__IPV6_NETWORK__PREFIX: client.ipv6_network.prefix: found 64, but a \
+         network is wider than one client, and ipv6_prefix is 64: write a number below 64"
+    );
+    let error = prefix(&[("TIDEGATE_CLIENT__IPV6_PREFIX", "48")]).unwrap_err();
+    assert!(
+        error.starts_with(
+            "tidegate.toml:7: client.ipv6_network.prefix: found 48, but a network is wider than \
+             one client, and ipv6_prefix is 48: write a number below 48"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_whole_table_is_set_before_its_keys() {
     let config = loaded(&[
         ("TIDEGATE_CLIENT__LIMIT__RATE", "7/s"),

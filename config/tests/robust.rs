@@ -33,6 +33,46 @@ fn changing_any_byte_of_the_template_is_survived() {
     }
 }
 
+/// A list of tenants, right or wrong in each way there is. To tell where a
+/// problem stands takes a search through the file, so only the first twenty are
+/// told; with a search for each this would take minutes.
+#[test]
+fn a_long_list_of_tenants_is_read_to_its_end() {
+    for (line, more) in [
+        ("\"key-{n}\" = \"a\"\n", None),
+        ("\"key-{n}\" = { tier = \"a\", name = \"n{n}\" }\n", None),
+        ("\"key-{n}\" = { tier = \"a\", name = \"acme\" }\n", None),
+        ("\"key-{n}\" = \"b\"\n", Some(9_980)),
+        ("\"key-{n}\" = 5\n", Some(9_980)),
+        ("\"key-{n}\" = {}\n", Some(9_980)),
+        ("\"sha256:{n}\" = \"a\"\n", Some(9_980)),
+        ("key-{n}.example.com = \"a\"\n", Some(9_980)),
+        (
+            "\"key-{n}\" = { tier = \"a\", name = \"acme\", in_flight = 1{n} }\n",
+            Some(9_979),
+        ),
+    ] {
+        let lines: String = (0..10_000_u32)
+            .map(|number| line.replace("{n}", &number.to_string()))
+            .collect();
+        let text = format!(
+            "{MINIMAL}[tenant]\nfrom = \"header:x-key\"\ntier = \"a\"\n[tier.a]\n[tenants]\n{lines}"
+        );
+        match (Config::parse(&text, None), more) {
+            (Ok(config), None) => assert_eq!(config.tenants.len(), 10_000, "{line}"),
+            (Err(error), Some(more)) => {
+                let error = error.to_string();
+                assert!(
+                    error.ends_with(&format!("\n\nand {more} more")),
+                    "{line}: {error}"
+                );
+            }
+            (Ok(_), Some(_)) => panic!("{line} is taken"),
+            (Err(error), None) => panic!("{line}: {error}"),
+        }
+    }
+}
+
 /// Text that is TOML more often than chance would have it.
 fn nearly_toml() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -45,7 +85,7 @@ fn nearly_toml() -> impl Strategy<Value = String> {
         Just("\n".to_owned()),
         Just("\"\"\"".to_owned()),
         "[a-z.\"]{1,5}",
-        "(listener|upstream|route|client|tenant|tier|tenants|limit|rate|servers|address)",
+        "(listener|upstream|route|client|tenant|tier|tenants|limit|rate|servers|address|name)",
         "\"[0-9a-z:./]{0,9}\"",
         "-?[0-9]{1,20}",
         "(true|nan|inf|1e5|0x10|1979-05-27)",
@@ -90,7 +130,7 @@ proptest! {
 
     #[test]
     fn any_variable_is_survived(
-        path in "(METRICS|CLIENT|UPSTREAM|LISTENER|MODE|_|[a-zä]{0,3})(__(LIMIT|APP|ADDRESS|[A-Z_]{0,9})){0,4}",
+        path in "(METRICS|CLIENT|UPSTREAM|LISTENER|TENANTS|MODE|_|[a-zä]{0,3})(__(LIMIT|APP|ADDRESS|[A-Z_]{0,9})){0,4}",
         value in prop_oneof![any_value(), any::<String>(), nearly_toml()],
     ) {
         let file = tempfile::NamedTempFile::new().unwrap();

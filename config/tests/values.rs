@@ -10,8 +10,8 @@
 use std::{path::Path, time::Duration};
 
 use tidegate_config::{
-    AddressFrom, Config, LogFile, MINIMAL, Mode, TenantFrom, default_admin_socket, parse_duration,
-    schema,
+    AddressFrom, Config, LONGEST_TENANT, LogFile, MINIMAL, Mode, Per, TenantFrom,
+    default_admin_socket, parse_duration, schema,
 };
 
 fn with(lines: &str) -> Config {
@@ -139,6 +139,111 @@ fn hosts_are_compared_in_lower_case_and_other_names_as_they_are() {
     assert_eq!(route.routes[0].host.as_deref(), Some("shop.example.com"));
 }
 
+/// A credential and its SHA-256, as `printf %s key-1 | sha256sum` prints it.
+const HASH: &str = "be2974546978e3739e6d6da85c4be9f334ce32df2b9fd4b6ff1b55c0d57e9d44";
+
+#[test]
+fn a_tenant_is_listed_with_its_tier_or_with_numbers_of_its_own() {
+    let config = with(&format!(
+        "[tenant]\nfrom = \"header:x-api-key\"\ntier = \"free\"\nfiles = [\"/srv/t/*.txt\"]\n\
+         [tier.free]\n[tier.paid]\n[tenants]\nplain = \"paid\"\n\
+         \"sha256:{}\" = {{ tier = \"paid\", name = \"acme\", limit = {{ rate = \"7/m\" }}, \
+         in_flight = 3 }}\n[tenants.\"with space\"]\ntier = \"free\"\nlimit.rate = \"8/s\"\n\
+         limit.burst = 9\n",
+        HASH.to_uppercase()
+    ));
+    let plain = &config.tenants["plain"];
+    assert_eq!(plain.tier, "paid");
+    assert_eq!(
+        (&plain.name, plain.limit, plain.in_flight),
+        (&None, None, None)
+    );
+    let hashed = &config.tenants[&format!("sha256:{HASH}")];
+    assert_eq!(hashed.name.as_deref(), Some("acme"));
+    assert_eq!(hashed.in_flight.map(u32::from), Some(3));
+    let limit = |tenant: &str| {
+        let limit = config.tenants[tenant].limit.unwrap();
+        (limit.rate.to_string(), limit.burst.get())
+    };
+    assert_eq!(limit(&format!("sha256:{HASH}")), ("7/m".to_owned(), 7));
+    assert_eq!(limit("with space"), ("8/s".to_owned(), 9));
+    assert_eq!(config.tenants.len(), 3);
+    assert_eq!(config.tenant.unwrap().files, [Path::new("/srv/t/*.txt")]);
+}
+
+#[test]
+fn what_is_listed_under_one_name_agrees() {
+    let config = with(
+        "[tenant]\nfrom = \"path:1\"\ntier = \"a\"\n[tier.a]\n[tenants]\n\
+         one = { tier = \"a\", name = \"acme\", limit = { rate = \"5/s\", burst = 5 } }\n\
+         two = { tier = \"a\", name = \"acme\", limit = { rate = \"5/s\" } }\n\
+         acme = { tier = \"a\", limit = { rate = \"5/s\" } }\n\"caf\u{e9} 100%\" = \"a\"\n",
+    );
+    assert!(config.tenants["one"].agrees_with(&config.tenants["two"]));
+    assert!(config.tenants["one"].agrees_with(&config.tenants["acme"]));
+    assert!(!config.tenants["one"].agrees_with(&config.tenants["caf\u{e9} 100%"]));
+}
+
+#[test]
+fn the_longest_tenant_is_as_long_as_is_said() {
+    let tenant = "k".repeat(LONGEST_TENANT);
+    let from = TenantFrom::Header("x-api-key".to_owned());
+    assert_eq!(from.listed(&tenant), Ok(tenant.clone()));
+    assert!(from.listed(&format!("{tenant}k")).is_err());
+    assert_eq!(
+        TenantFrom::Host.listed("Shop.Example.com."),
+        Ok("shop.example.com".to_owned())
+    );
+}
+
+#[test]
+fn a_route_has_limits_of_its_own() {
+    let route = |lines: &str| {
+        let tenants = "[tenant]\nfrom = \"host\"\ntier = \"a\"\n[tier.a]\n";
+        let config = with(&format!("{tenants}[[route]]\nupstream = \"app\"\n{lines}"));
+        assert_eq!(config.warnings, [""; 0]);
+        config.routes[0].clone()
+    };
+    let plain = route("");
+    assert_eq!(
+        (plain.limit, plain.in_flight, plain.exempt),
+        (None, None, false)
+    );
+    let full = route(
+        "limit = { rate = \"10/m\", burst = 5, per = \"route\" }\nin_flight = 3\nexempt = true",
+    );
+    let limit = full.limit.unwrap();
+    assert_eq!(limit.limit.rate.to_string(), "10/m");
+    assert_eq!((limit.limit.burst.get(), limit.per), (5, Per::Route));
+    assert_eq!(
+        (full.in_flight.map(u32::from), full.exempt),
+        (Some(3), true)
+    );
+    for (per, expected) in [
+        ("", Per::Client),
+        (", per = \"client\"", Per::Client),
+        (", per = \"tenant\"", Per::Tenant),
+    ] {
+        let limit = route(&format!("limit = {{ rate = \"10/m\"{per} }}"))
+            .limit
+            .unwrap();
+        assert_eq!((limit.limit.burst.get(), limit.per), (10, expected));
+    }
+}
+
+#[test]
+fn a_network_is_wider_than_a_client() {
+    let client = |lines: &str| with(&format!("[client]\n{lines}")).client;
+    assert_eq!(client("").ipv6_network, None);
+    let network = |prefix: u8| {
+        format!("ipv6_network = {{ prefix = {prefix}, limit = {{ rate = \"200/s\" }} }}")
+    };
+    let given = client(&network(63)).ipv6_network.unwrap();
+    assert_eq!((given.prefix, given.limit.burst.get()), (63, 200));
+    let given = client(&format!("ipv6_prefix = 128\n{}", network(127)));
+    assert_eq!(given.ipv6_network.map(|network| network.prefix), Some(127));
+}
+
 #[test]
 fn what_is_switched_off_is_none() {
     assert_eq!(with("[metrics]\naddress = \"off\"").metrics.address, None);
@@ -153,11 +258,37 @@ fn port_0_may_be_asked_for_more_than_once() {
     assert_eq!(config.listeners.len(), 3);
 }
 
-/// Without [tenant] no request meets a tier's limit.
+/// Without [tenant] no request meets a tier's limit, an exempt route meets its
+/// own alone, and where the host tells the tenant, a route for one host meets
+/// that tenant's.
 #[test]
 fn a_cost_is_compared_with_the_limits_that_apply() {
-    let tier = "[tier.free]\nlimit = { rate = \"1/s\" }\n[[route]]\nupstream = \"app\"\ncost = 2";
-    assert_eq!(with(tier).routes[0].cost.get(), 2);
+    let tenants = "[tenant]\nfrom = \"host\"\ntier = \"free\"\n[tier.free]\n[tenants]\n\
+                   \"small.example.com\" = { tier = \"free\", limit = { rate = \"1/s\" } }\n\
+                   \"big.example.com\" = { tier = \"free\", limit = { rate = \"9/s\" } }\n";
+    for (lines, cost) in [
+        (
+            "[tier.free]\nlimit = { rate = \"1/s\" }\n[[route]]\ncost = 2",
+            2,
+        ),
+        ("[[route]]\ncost = 100", 100),
+        ("[[route]]\ncost = 101\nexempt = true", 101),
+        (
+            "[[route]]\ncost = 5\nexempt = true\nlimit = { rate = \"5/s\" }",
+            5,
+        ),
+        (
+            &format!("{tenants}[[route]]\nhost = \"big.example.com\"\ncost = 9"),
+            9,
+        ),
+        (
+            &format!("{tenants}[[route]]\nhost = \"other.example.com\"\ncost = 100"),
+            100,
+        ),
+    ] {
+        let config = with(&lines.replace("[[route]]", "[[route]]\nupstream = \"app\""));
+        assert_eq!(config.routes[0].cost.get(), cost);
+    }
 }
 
 #[test]

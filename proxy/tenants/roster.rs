@@ -301,10 +301,10 @@ impl Numbers {
             number.ok_or_else(|| format!("{word:?} is not a whole number from 1 to {most}"))
         };
         let twice = match word.split_once('=') {
-            Some(("name", name)) if tidegate_config::is_name(name) => {
-                self.name.replace(name.to_owned()).is_some()
+            Some(("name", name)) => {
+                let name = tidegate_config::parse_name(name)?;
+                self.name.replace(name).is_some()
             }
-            Some(("name", _)) => return Err(format!("a name is {}", tidegate_config::NAME)),
             Some(("rate", rate)) => self.rate.replace(rate.parse()?).is_some(),
             Some(("burst", burst)) => self.burst.replace(number(burst, MOST_BURST)?).is_some(),
             Some(("in_flight", most)) => {

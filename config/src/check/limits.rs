@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::{
-    checked::{AddressFrom, Client, Config, Connections, Ipv6Network, Limit},
+    checked::{AddressFrom, Client, Config, Connections, Ipv6Network, Limit, Rate},
     findings::Findings,
     raw::{self, Written},
 };
@@ -19,7 +19,7 @@ pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
         ipv6_prefix,
         limit: raw
             .limit
-            .and_then(|limit| self::limit(findings, &limit))
+            .and_then(|raw| limit(findings, &raw.rate, raw.burst))
             .unwrap_or(default.limit),
         ipv6_network: raw
             .ipv6_network
@@ -31,28 +31,39 @@ pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
     client
 }
 
-pub(super) fn limit(findings: &mut Findings<'_>, raw: &raw::Limit) -> Option<Limit> {
-    let rate = findings.read(&raw.rate)?;
+/// A rate and a burst, wherever they are written.
+pub(super) fn limit(
+    findings: &mut Findings<'_>,
+    rate: &Written<Rate>,
+    burst: Option<NonZeroU32>,
+) -> Option<Limit> {
+    let rate = findings.read(rate)?;
     Some(Limit {
         rate,
-        burst: raw.burst.unwrap_or(rate.count),
+        burst: burst.unwrap_or(rate.count),
     })
 }
 
+/// The network has to be wider than a client, which shares `client` leading bits.
 fn ipv6_network(
     findings: &mut Findings<'_>,
     raw: &raw::Ipv6Network,
     client: u8,
 ) -> Option<Ipv6Network> {
+    let limit = limit(findings, &raw.limit.rate, raw.limit.burst);
     let prefix = *raw.prefix.get_ref();
     if prefix >= client {
         let right = format!(
-            "this is wider than a client, which is a /{client}: a number below {client}, such as 48"
+            "a network is wider than one client, and ipv6_prefix is {client}: write a number \
+             below {client}"
         );
         findings.wrong(&raw.prefix.span(), &right);
+        return None;
     }
-    let limit = limit(findings, &raw.limit)?;
-    Some(Ipv6Network { prefix, limit })
+    Some(Ipv6Network {
+        prefix,
+        limit: limit?,
+    })
 }
 
 fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Written<ipnet::IpNet>]) {

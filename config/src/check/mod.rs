@@ -11,8 +11,6 @@ mod operation;
 mod routes;
 mod tenants;
 
-pub use network::{NAME, is_name};
-
 use std::path::{Path, PathBuf};
 
 use crate::{checked::Config, document::Document, error::Error, findings::Findings, raw};

@@ -8,8 +8,9 @@ use std::{
 use crate::{
     checked::{Listener, Metrics, RESOLVE_EVERY, Server, Upstream},
     findings::Findings,
-    literal::Deadline,
+    literal::{Deadline, Literal, Name},
     raw,
+    source::shortened,
 };
 
 /// What to write when there is no listener.
@@ -127,26 +128,16 @@ fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Up
     }
 }
 
-/// Names of upstreams and tiers become labels of metrics and arguments of commands.
+/// Whether the key of an upstream or a tier is a name.
 pub(super) fn check_name(findings: &mut Findings<'_>, table: &str, name: &str) {
-    if is_name(name) {
+    let Err(right) = Name::read(name) else {
         return;
-    }
-    let message = format!("found a name that is not {NAME}; such as \"app\"");
+    };
+    let message = format!("found \"{}\", but {right}", shortened(name));
     match findings.document.span_of(&[table, name]) {
         Some(span) => findings.problem(&span, message),
         None => findings.missing(table, &message),
     }
-}
-
-/// What a name is made of, for messages.
-pub const NAME: &str = "1 to 64 letters, digits, `-`, `_` and `.`";
-
-/// Whether a text can be the name of an upstream or a tier, or that a tenant is given.
-#[must_use]
-pub fn is_name(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -6,13 +6,16 @@ use std::{
     ops::Range,
 };
 
+use toml::Spanned;
+
 use crate::{
-    checked::{Limit, Per, Route, RouteLimit, Upstream},
+    checked::{Per, Route, RouteLimit, Upstream},
     findings::Findings,
     literal::{HostName, Method, PathPrefix},
     raw,
 };
-use toml::Spanned;
+
+use super::limits::limit;
 
 /// The names that an error lists.
 const MOST_NAMES: usize = 20;
@@ -23,7 +26,6 @@ pub(super) struct Placed {
     upstream: Option<Range<usize>>,
     pub(super) cost: Option<Range<usize>>,
     per: Option<Range<usize>>,
-    exempt: Option<Range<usize>>,
 }
 
 /// The routes; without any, the one that sends everything to the only upstream.
@@ -66,7 +68,6 @@ fn only_upstream(
         upstream: None,
         cost: None,
         per: None,
-        exempt: None,
     })
 }
 
@@ -74,57 +75,53 @@ fn placed(findings: &mut Findings<'_>, raw: raw::Route) -> Placed {
     let host = raw.host.and_then(|written| findings.read(&written));
     let path = raw.path.and_then(|written| findings.read(&written));
     let methods = findings.read_all(&raw.methods);
+    let per = raw.limit.as_ref().and_then(|limit| limit.per.as_ref());
     Placed {
         upstream: Some(raw.upstream.span()),
         cost: raw.cost.as_ref().map(Spanned::span),
-        per: raw
-            .limit
-            .as_ref()
-            .and_then(|limit| limit.per.as_ref().map(Spanned::span)),
-        exempt: raw.exempt.as_ref().map(Spanned::span),
+        per: per.map(Spanned::span),
         route: Route {
             host: host.map(|HostName(host)| host),
             path: path.map(|PathPrefix(path)| path),
             methods: methods.into_iter().map(|Method(method)| method).collect(),
             upstream: raw.upstream.text().to_owned(),
             cost: raw.cost.map_or(NonZeroU32::MIN, Spanned::into_inner),
-            limit: raw.limit.and_then(|raw| limit(findings, raw)),
+            limit: raw.limit.and_then(|raw| route_limit(findings, raw)),
             in_flight: raw.in_flight,
-            exempt: raw.exempt.is_some_and(Spanned::into_inner),
+            exempt: raw.exempt.unwrap_or_default(),
         },
     }
 }
 
-fn limit(findings: &mut Findings<'_>, raw: raw::RouteLimit) -> Option<RouteLimit> {
-    let rate = findings.read(&raw.rate)?;
+fn route_limit(findings: &mut Findings<'_>, raw: raw::RouteLimit) -> Option<RouteLimit> {
     Some(RouteLimit {
-        limit: Limit {
-            rate,
-            burst: raw.burst.unwrap_or(rate.count),
-        },
+        limit: limit(findings, &raw.rate, raw.burst)?,
         per: raw.per.map_or(Per::default(), Spanned::into_inner),
     })
 }
 
-/// What a route says that cannot take effect.
+/// Finds what routes say that cannot take effect; `tenants` is whether requests
+/// have tenants.
 pub(super) fn effects(findings: &mut Findings<'_>, routes: &[Placed], tenants: bool) {
     for Placed {
-        route,
-        per,
-        cost,
-        exempt,
-        ..
+        route, per, cost, ..
     } in routes
     {
         let per_tenant = route.limit.is_some_and(|limit| limit.per == Per::Tenant);
-        if let (Some(span), true, false) = (per, per_tenant, tenants) {
-            findings.wrong(span, &"without [tenant], no request belongs to a tenant");
+        if let Some(span) = per
+            && per_tenant
+            && !tenants
+        {
+            let right = "without [tenant] no request belongs to one: write \"client\" or \
+                         \"route\", or say in [tenant] what tells the tenant";
+            findings.wrong(span, &right);
         }
-        if let (Some(_), true, None, Some(span)) = (exempt, route.exempt, route.limit, cost) {
-            findings.warn(
-                span,
-                "no limit applies to this route, so that its cost has no effect".to_owned(),
-            );
+        if let Some(span) = cost
+            && route.exempt
+            && route.limit.is_none()
+        {
+            let message = "no limit applies to this route, so that its cost has no effect";
+            findings.warn(span, message.to_owned());
         }
     }
 }
@@ -141,7 +138,7 @@ pub(super) fn existing<'n>(
         [only] => format!("the only {table} is \"{only}\""),
         several => format!(
             "the {table}s are {}",
-            crate::advice::listed(several, '"', "and")
+            crate::advice::listed(several, "\"", "and")
         ),
     }
 }

@@ -39,6 +39,23 @@ impl Literal for String {
     }
 }
 
+/// What an upstream, a tier or a tenant is called: it becomes a label of
+/// metrics, a field of the log and an argument of commands.
+pub(crate) struct Name(pub(crate) String);
+
+impl Literal for Name {
+    const EXAMPLES: &'static [&'static str] = &["app"];
+    const PATTERN: Option<&'static str> = Some("^[A-Za-z0-9_.-]{1,64}$");
+
+    fn read(text: &str) -> Result<Name, String> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Name(text.to_owned()));
+        }
+        Err("a name is 1 to 64 letters, digits, `-`, `_` and `.`, such as \"app\"".to_owned())
+    }
+}
+
 impl Literal for PathBuf {
     const EXAMPLES: &'static [&'static str] = &["/var/lib/tidegate"];
 

@@ -43,22 +43,55 @@ fn segment_number(text: &str) -> Result<TenantFrom, String> {
 
 /// See [`TenantFrom::listed`].
 pub(crate) fn listed(from: &TenantFrom, text: &str) -> Result<String, String> {
-    if text.len() > LONGEST_TENANT {
+    let length = text.len();
+    if !(1..=LONGEST_TENANT).contains(&length) {
         return Err(format!(
-            "a tenant is told by at most {LONGEST_TENANT} bytes"
+            "a tenant is told by 1 to {LONGEST_TENANT} bytes, and this has {length}"
         ));
     }
-    if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
+    if text.trim() != text {
         return Err("a tenant is told by text with no space around it".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err(
+            "a tenant is told by text on one line, without tabs or other control \
+                    characters"
+                .to_owned(),
+        );
     }
     match from {
         TenantFrom::Host => HostName::read(text).map(|HostName(host)| host),
-        TenantFrom::Path(_) if text.contains('/') => {
-            Err("one segment of a path has no \"/\" in it".to_owned())
+        TenantFrom::Path(_) => segment(text),
+        TenantFrom::Cookie(_) if text.contains(';') => {
+            Err("the value of a cookie ends before \";\"".to_owned())
         }
-        TenantFrom::Path(_) => Ok(text.to_owned()),
         TenantFrom::Header(_) | TenantFrom::Cookie(_) => credential(text),
     }
+}
+
+/// A segment is compared percent-decoded.
+fn segment(text: &str) -> Result<String, String> {
+    if text.contains('/') {
+        return Err("one segment of a path has no \"/\" in it".to_owned());
+    }
+    if text.starts_with(SHA256) {
+        return Err(format!(
+            "\"{SHA256}\" is for what a header or a cookie holds; a segment of a path is \
+             listed as it is"
+        ));
+    }
+    if is_encoded(text) {
+        return Err("a segment is listed decoded, such as \"café\" for /caf%C3%A9".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether there is a `%` with two hexadecimal digits (RFC 3986, section 2.1).
+fn is_encoded(text: &str) -> bool {
+    let mut encoded = text.as_bytes().windows(3);
+    encoded.any(
+        |three| matches!(three, [b'%', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit)),
+    )
 }
 
 fn credential(text: &str) -> Result<String, String> {

@@ -10,14 +10,10 @@ use serde::{
 use toml::Spanned;
 
 use super::{Limit, Written};
+use crate::literal::Name;
 
-/// What stands behind a tenant's name in `[tenants]`.
-pub(crate) struct Listed {
-    pub(crate) tier: Written<String>,
-    pub(crate) name: Option<Written<String>>,
-    pub(crate) limit: Option<Limit>,
-    pub(crate) in_flight: Option<NonZeroU32>,
-}
+/// What stands behind a tenant in `[tenants]`: its tier alone, or a table.
+pub(crate) struct Listed(pub(crate) Own);
 
 /// A tenant with its own numbers.
 #[derive(Deserialize, JsonSchema)]
@@ -26,30 +22,19 @@ pub(crate) struct Listed {
     example = serde_json::json!({ "tier": "verified" }),
     example = serde_json::json!({ "tier": "verified", "name": "acme" })
 )]
-struct Own {
+pub(crate) struct Own {
     /// The tier it is in.
     #[schemars(example = &"verified")]
-    tier: Written<String>,
+    pub(crate) tier: Written<String>,
     /// What it is called in the log and on the command line. All that is listed
     /// under one name is one tenant, with one budget. Default: what it is told by.
     #[schemars(example = &"acme")]
-    name: Option<Written<String>>,
+    pub(crate) name: Option<Written<Name>>,
     /// What it may request, instead of what its tier says.
-    limit: Option<Limit>,
+    pub(crate) limit: Option<Limit>,
     /// Its requests that may be under way at a time, instead of what its tier says.
     #[schemars(range(min = 1, max = 10_000_000), example = 20)]
-    in_flight: Option<NonZeroU32>,
-}
-
-impl From<Own> for Listed {
-    fn from(own: Own) -> Listed {
-        Listed {
-            tier: own.tier,
-            name: own.name,
-            limit: own.limit,
-            in_flight: own.in_flight,
-        }
-    }
+    pub(crate) in_flight: Option<NonZeroU32>,
 }
 
 /// Either form. serde's own `untagged` would lose the places.
@@ -62,15 +47,15 @@ impl<'de> Deserialize<'de> for Listed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Listed, D::Error> {
         let form = Spanned::<Form>::deserialize(deserializer)?;
         let span = form.span();
-        Ok(match form.into_inner() {
-            Form::Own(own) => (*own).into(),
-            Form::Tier(tier) => Listed {
+        Ok(Listed(match form.into_inner() {
+            Form::Own(own) => *own,
+            Form::Tier(tier) => Own {
                 tier: Written::from(Spanned::new(span, tier)),
                 name: None,
                 limit: None,
                 in_flight: None,
             },
-        })
+        }))
     }
 }
 
@@ -110,9 +95,12 @@ impl JsonSchema for Listed {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "examples": ["verified"],
             "anyOf": [
-                { "type": "string", "description": "The name of its tier." },
+                {
+                    "type": "string",
+                    "description": "The name of its tier.",
+                    "examples": ["verified"],
+                },
                 generator.subschema_for::<Own>(),
             ],
         })

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub(crate) use listed::Listed;
+pub(crate) use listed::{Listed, Own};
 pub(crate) use written::Written;
 
 use crate::{
@@ -143,8 +143,7 @@ pub(crate) struct Route {
     pub(crate) in_flight: Option<NonZeroU32>,
     /// Whether the limits of clients, networks and tenants do not apply; the
     /// route's own do. Default: false.
-    #[schemars(with = "Option<bool>")]
-    pub(crate) exempt: Option<Spanned<bool>>,
+    pub(crate) exempt: Option<bool>,
 }
 
 /// A rate and a burst, and who has one such budget each.
