@@ -2,12 +2,17 @@
 
 use crate::harness::{App, Connection, Gate};
 
-/// One request for each client, by what trusted proxies say.
-const NAMED: &str = "[client]\naddress_from = \"x-forwarded-for\"\n\
-    trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n\
-    limit = { rate = \"1/h\", burst = 1 }\n";
+/// One request for each client, by what trusted proxies say in `X-Forwarded-For` or `Forwarded`.
+fn named_by(header: &str) -> String {
+    format!(
+        "[client]\naddress_from = \"{header}\"\n\
+         trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n\
+         limit = {{ rate = \"1/h\", burst = 1 }}\n"
+    )
+}
 
 struct Asked {
+    header: &'static str,
     gate: Gate,
     client: Connection,
     _app: App,
@@ -15,19 +20,23 @@ struct Asked {
 
 impl Asked {
     fn new() -> Asked {
+        Asked::by("x-forwarded-for")
+    }
+
+    fn by(header: &'static str) -> Asked {
         let app = App::echoing_paths();
-        let gate = Gate::before(&app, NAMED);
+        let gate = Gate::before(&app, &named_by(header));
         Asked {
+            header,
             client: gate.connect(),
             gate,
             _app: app,
         }
     }
 
-    /// Whether a request with this `X-Forwarded-For` is one of `client`, as the access log has it,
-    /// and whether it was its first.
-    fn ask(&mut self, forwarded_for: &str) -> u16 {
-        let field = format!("X-Forwarded-For: {forwarded_for}");
+    /// The status of a request with this value in the header: 200 for a client's first one, then 429.
+    fn ask(&mut self, value: &str) -> u16 {
+        let field = format!("{}: {value}", self.header);
         self.client.get_with("/", &[&field]).status
     }
 
@@ -114,6 +123,91 @@ fn an_ipv6_network_is_one_client() {
 }
 
 #[test]
+fn an_ipv4_address_is_one_client_however_it_is_written() {
+    let mut asked = Asked::new();
+    assert_eq!(asked.ask("192.0.2.1"), 200);
+    for same in [
+        "::ffff:192.0.2.1",
+        "::FFFF:c000:201",
+        "[::ffff:192.0.2.1]:443",
+        "192.0.2.1:1",
+    ] {
+        assert_eq!(asked.ask(same), 429, "{same} is 192.0.2.1");
+    }
+    assert_eq!(asked.ask("::ffff:192.0.2.2"), 200, "another client");
+}
+
+#[test]
+fn a_header_that_names_nobody_leaves_the_proxy_as_the_client() {
+    let empty = ["", " ", ",", ",,,,", " , ,\t, "];
+    for header in ["x-forwarded-for", "forwarded"] {
+        let mut asked = Asked::by(header);
+        let statuses = empty.map(|value| asked.ask(value));
+        assert_eq!(statuses, [200, 429, 429, 429, 429], "{header}: one client");
+        assert_eq!(asked.clients(empty.len()), ["127.0.0.1"; 5], "{header}");
+    }
+}
+
+#[test]
+fn a_header_of_ten_kilobytes_is_read_from_its_near_end() {
+    let mut asked = Asked::new();
+    let hearsay = "203.0.113.1, ".repeat(800);
+    let garbage = "\"\u{fffd}();[::],%00, ".repeat(500);
+    let proxies = ", 10.0.0.7".repeat(1_000);
+    for (number, before) in [&hearsay, &garbage].iter().enumerate() {
+        let client = format!("192.0.2.{number}");
+        assert_eq!(asked.ask(&format!("{before}{client}")), 200);
+        assert_eq!(asked.ask(&client), 429, "{client} was not found");
+    }
+    assert_eq!(asked.ask(&format!("192.0.2.9{proxies}")), 200);
+    assert_eq!(asked.ask("192.0.2.9"), 429, "behind a thousand proxies");
+    // What cannot be read in the middle of them ends the walk there.
+    assert_eq!(asked.ask(&format!("192.0.2.8{proxies}, x{proxies}")), 200);
+    assert_eq!(asked.ask("192.0.2.8"), 200, "nobody vouched for it");
+    assert_eq!(asked.clients(8)[6], "10.0.0.7");
+}
+
+#[test]
+fn forwarded_names_clients_as_rfc_7239_writes_them() {
+    let mut asked = Asked::by("forwarded");
+    let values = [
+        ("for=192.0.2.1", "192.0.2.1"),
+        ("For=\"192.0.2.2:4711\";proto=https", "192.0.2.2"),
+        ("proto=http; for=\"[2001:db8:1::1]:443\"", "2001:db8:1::1"),
+        ("for=\"[::ffff:192.0.2.3]\"", "192.0.2.3"),
+        ("for=203.0.113.1, for=192.0.2.4;by=10.0.0.1", "192.0.2.4"),
+        ("for=192.0.2.5, for=10.0.0.1", "192.0.2.5"),
+        // Hidden or malformed: the last one who is vouched for.
+        ("for=192.0.2.6, for=_hidden", "127.0.0.1"),
+        ("for=192.0.2.6, for=unknown, for=10.0.0.2", "10.0.0.2"),
+        ("for=192.0.2.6;for=192.0.2.7, for=10.0.0.3", "10.0.0.3"),
+        ("for=\"192.0.2.6, for=10.0.0.4", "10.0.0.4"),
+    ];
+    for (value, _) in values {
+        assert_eq!(asked.ask(value), 200, "{value:?} is of a new client");
+    }
+    let clients = asked.clients(values.len());
+    assert_eq!(clients, values.map(|(_, client)| client));
+    for (value, client) in values {
+        assert_eq!(asked.ask(value), 429, "{value:?} is of {client}");
+    }
+}
+
+#[test]
+fn of_the_two_headers_only_the_one_that_was_chosen_counts() {
+    for (chosen, other) in [
+        ("x-forwarded-for", "Forwarded: for="),
+        ("forwarded", "X-Forwarded-For: "),
+    ] {
+        let mut asked = Asked::by(chosen);
+        let fields = ["192.0.2.1", "192.0.2.2"].map(|client| format!("{other}{client}"));
+        let statuses = fields.map(|field| asked.client.get_with("/", &[&field]).status);
+        assert_eq!(statuses, [200, 429], "{chosen}");
+        assert_eq!(asked.clients(2), ["127.0.0.1"; 2], "{chosen}");
+    }
+}
+
+#[test]
 fn several_fields_are_one_list() {
     let mut asked = Asked::new();
     let two = ["X-Forwarded-For: 203.0.113.1", "X-Forwarded-For: 192.0.2.1"];
@@ -124,7 +218,7 @@ fn several_fields_are_one_list() {
 #[test]
 fn an_untrusted_peer_cannot_name_anybody() {
     let app = App::echoing_paths();
-    let gate = Gate::before(&app, NAMED);
+    let gate = Gate::before(&app, &named_by("x-forwarded-for"));
     let mut client = Connection::open_from("127.0.0.2", gate.address);
     let first = client.get_with("/", &["X-Forwarded-For: 192.0.2.1"]);
     let second = client.get_with("/", &["X-Forwarded-For: 192.0.2.2"]);

@@ -42,12 +42,6 @@ fn accounted(gate: &Gate) -> f64 {
         .sum()
 }
 
-fn counted(gate: &Gate, outcome: &str, reason: &str) -> f64 {
-    gate.metric(&format!(
-        "tidegate_requests_total{{outcome=\"{outcome}\",reason=\"{reason}\"}}"
-    ))
-}
-
 /// No connection is open, the place in flight is free, nothing has panicked.
 fn assert_unharmed(gate: &Gate) {
     let closed = || gate.metric("tidegate_connections_open") == 0.0;
@@ -121,7 +115,7 @@ fn a_head_that_comes_byte_by_byte_is_answered_at_its_deadline() {
     assert_eq!(connection.response().status, 408);
     assert!(connection.is_closed());
     assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
-    assert_eq!(counted(&gate, "refused", "head_timeout"), 1.0);
+    assert_eq!(gate.requests("refused", "head_timeout"), 1.0);
     assert_unharmed(&gate);
 }
 
@@ -195,7 +189,7 @@ fn a_body_that_stops_is_answered_and_one_that_is_slow_is_waited_for() {
     }
     assert_eq!(app.last().path, "/", "the app got none of the others whole");
     eventually("both are counted", || {
-        counted(&gate, "failed", "client_slow") == 2.0
+        gate.requests("failed", "client_slow") == 2.0
     });
     assert_unharmed(&gate);
 }
@@ -223,7 +217,7 @@ fn a_client_that_does_not_read_is_closed_and_costs_no_memory() {
     let mut connection = gate.connect();
     connection.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
     eventually("it is counted", || {
-        counted(&gate, "failed", "client_slow") == 1.0
+        gate.requests("failed", "client_slow") == 1.0
     });
     let sent = app_ended
         .recv_timeout(Duration::from_secs(5))
@@ -331,7 +325,7 @@ fn a_client_that_is_killed_at_any_stage_leaves_nothing_behind() {
     }
     // Three stages were no requests, and each stage was followed by a good one.
     eventually("each request is counted once", || accounted(&gate) == 17.0);
-    assert_eq!(counted(&gate, "failed", "internal"), 0.0);
+    assert_eq!(gate.requests("failed", "internal"), 0.0);
     assert_unharmed(&gate);
 }
 
@@ -449,7 +443,7 @@ fn every_request_has_one_outcome() {
         assert_eq!(send("GET / HTTP/1.1\r\nHost: test\r\n\r\n"), 429);
     }
     eventually("the outcomes add up", || accounted(&gate) == asked);
-    assert_eq!(counted(&gate, "failed", "internal"), 0.0);
+    assert_eq!(gate.requests("failed", "internal"), 0.0);
     let status = gate.status();
     let told: u64 = ["forwarded", "refused", "failed"]
         .iter()

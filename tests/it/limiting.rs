@@ -18,12 +18,6 @@ fn spent(config: &str) -> (App, Gate, Connection) {
     (app, gate, client)
 }
 
-fn refused(gate: &Gate, reason: &str) -> f64 {
-    gate.metric(&format!(
-        "tidegate_requests_total{{outcome=\"refused\",reason=\"{reason}\"}}"
-    ))
-}
-
 fn seconds(response: &Response, field: &str) -> u64 {
     let value = response
         .field(field)
@@ -59,7 +53,10 @@ fn a_flood_gets_exactly_its_burst_and_its_rate() {
         passed,
         "the app got what passed and no more"
     );
-    assert_eq!(refused(&gate, "client_rate"), (200 - passed) as f64);
+    assert_eq!(
+        gate.requests("refused", "client_rate"),
+        (200 - passed) as f64
+    );
 }
 
 #[test]
@@ -159,7 +156,7 @@ fn refusals_keep_the_connection_and_never_reach_the_app() {
         assert!(!refusal.closes(), "{refusal:?}");
     }
     assert_eq!(app.requests(), 2);
-    assert_eq!(refused(&gate, "client_rate"), 50.0);
+    assert_eq!(gate.requests("refused", "client_rate"), 50.0);
     assert_eq!(gate.status()["connections"]["accepted"], 1);
 }
 
@@ -290,9 +287,9 @@ fn observing_enforces_nothing_and_counts_what_it_would_refuse() {
     };
     assert_eq!(would("normal", "client_rate"), 8.0);
     assert_eq!(would("known-only", "unknown_client"), 10.0);
-    assert_eq!(refused(&gate, "client_rate"), 0.0);
+    assert_eq!(gate.requests("refused", "client_rate"), 0.0);
     eventually("the outcomes to be counted", || {
-        gate.metric("tidegate_requests_total{outcome=\"forwarded\",reason=\"none\"}") == 10.0
+        gate.requests("forwarded", "none") == 10.0
     });
 }
 

@@ -28,6 +28,8 @@ mod config_errors;
 mod demo;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
 mod draining;
+/// Many clients at once: each has its own budget, whoever floods.
+mod fairness;
 /// What the app and the client get to see of each other's fields.
 mod fields;
 /// Forwarding to an app and back: methods, statuses, versions, how responses end.
@@ -44,12 +46,16 @@ mod metrics;
 mod nginx;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
+/// Limits that change under load: what each client has left is exact.
+mod quotas;
 /// What the README shows works as it is written.
 mod readme;
 /// A new configuration while the gate runs: all of it or nothing, and nobody notices.
 mod reloading;
 /// Which app a request goes to.
 mod routes;
+/// More clients than the table of buckets holds.
+mod spilling;
 /// A gate that cannot start says why; damaged state never stops one.
 mod starting;
 /// Modes: who is served in `known-only`, from when on, for how long, and what survives.

@@ -29,7 +29,7 @@ fn mode_of(gate: &Gate) -> String {
 }
 
 fn unknown_refused(gate: &Gate) -> f64 {
-    gate.metric("tidegate_requests_total{outcome=\"refused\",reason=\"unknown_client\"}")
+    gate.requests("refused", "unknown_client")
 }
 
 #[test]

@@ -250,6 +250,13 @@ impl Gate {
         line.map_or(0.0, |rest| rest.trim().parse().unwrap_or(f64::NAN))
     }
 
+    /// How many requests had this outcome for this reason.
+    pub fn requests(&self, outcome: &str, reason: &str) -> f64 {
+        self.metric(&format!(
+            "tidegate_requests_total{{outcome=\"{outcome}\",reason=\"{reason}\"}}"
+        ))
+    }
+
     /// The lines of the access log, once there are `count` of them.
     pub fn log(&self, count: usize) -> Vec<serde_json::Value> {
         let path = self.folder.path("access.log");

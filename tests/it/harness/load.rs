@@ -35,17 +35,39 @@ impl Tally {
 /// Between two requests of one client, so that the machine is left for the others.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// So many requests a flood sends at a time.
+const AT_ONCE: u64 = 16;
+
 impl Load {
     /// A client from each of these addresses.
     pub fn from(sources: &[&str], gate: &Gate) -> Load {
+        let one = |source: &&str| Client {
+            source: (*source).to_owned(),
+            gate: gate.address,
+            at_once: 1,
+            request: Box::new(|_| "GET /load HTTP/1.1\r\nHost: test\r\n\r\n".to_owned()),
+        };
+        Load::of(sources.iter().map(one).collect())
+    }
+
+    /// One connection that sends many requests at a time: `request` makes the first, second ... one.
+    pub fn flood(gate: &Gate, request: impl Fn(u64) -> String + Send + 'static) -> Load {
+        Load::of(vec![Client {
+            source: "127.0.0.1".to_owned(),
+            gate: gate.address,
+            at_once: AT_ONCE,
+            request: Box::new(request),
+        }])
+    }
+
+    fn of(clients: Vec<Client>) -> Load {
         let (stop, asked) = (Arc::default(), Arc::default());
-        let start = |source: &&str| {
-            let (source, address) = ((*source).to_owned(), gate.address);
+        let start = |client: Client| {
             let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
-            thread::spawn(move || keep_asking(&source, address, &stop, &asked))
+            thread::spawn(move || client.keep_asking(&stop, &asked))
         };
         Load {
-            clients: sources.iter().map(start).collect(),
+            clients: clients.into_iter().map(start).collect(),
             stop,
             asked,
         }
@@ -72,33 +94,50 @@ impl Load {
     }
 }
 
-fn keep_asking(source: &str, gate: SocketAddr, stop: &AtomicBool, asked: &AtomicU64) -> Tally {
-    let mut tally = Tally::default();
-    let mut connection = None;
-    while !stop.load(SeqCst) {
-        let status = ask(connection.take(), source, gate);
-        let (status, kept) = status.unwrap_or((0, None));
-        connection = kept;
-        *tally.0.entry(status).or_default() += 1;
-        asked.fetch_add(1, SeqCst);
-        thread::sleep(PAUSE);
-    }
-    tally
+/// One client of a load, and what it asks.
+struct Client {
+    source: String,
+    gate: SocketAddr,
+    /// Requests in one write.
+    at_once: u64,
+    request: Box<dyn Fn(u64) -> String + Send>,
 }
 
-fn ask(
-    kept: Option<Connection>,
-    source: &str,
-    gate: SocketAddr,
-) -> Option<(u16, Option<Connection>)> {
-    let mut connection = match kept {
-        Some(kept) => kept,
-        None => Connection::try_open_from(source, gate).ok()?,
-    };
-    connection
-        .try_send("GET /load HTTP/1.1\r\nHost: test\r\n\r\n")
-        .ok()?;
-    let response = connection.try_response()?;
-    let kept = (!response.closes()).then_some(connection);
-    Some((response.status, kept))
+impl Client {
+    fn keep_asking(&self, stop: &AtomicBool, asked: &AtomicU64) -> Tally {
+        let mut tally = Tally::default();
+        let (mut connection, mut sent) = (None, 0);
+        while !stop.load(SeqCst) {
+            connection = self.ask(connection.take(), sent, &mut tally);
+            sent += self.at_once;
+            asked.fetch_add(self.at_once, SeqCst);
+            thread::sleep(PAUSE);
+        }
+        tally
+    }
+
+    /// Sends the next requests and counts their answers. Gives the connection if it is kept.
+    fn ask(&self, kept: Option<Connection>, sent: u64, tally: &mut Tally) -> Option<Connection> {
+        let mut count = |status| *tally.0.entry(status).or_default() += 1;
+        let requests = sent..sent + self.at_once;
+        let opened = kept.or_else(|| Connection::try_open_from(&self.source, self.gate).ok());
+        let asked = opened.and_then(|mut connection| {
+            let bytes: String = requests.clone().map(&self.request).collect();
+            connection.try_send(bytes).ok().map(|()| connection)
+        });
+        let Some(mut connection) = asked else {
+            count(0);
+            return None;
+        };
+        let mut kept = true;
+        for _ in requests {
+            let Some(response) = connection.try_response() else {
+                count(0);
+                return None;
+            };
+            count(response.status);
+            kept = !response.closes();
+        }
+        kept.then_some(connection)
+    }
 }

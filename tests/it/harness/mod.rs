@@ -8,6 +8,7 @@
 
 mod app;
 mod client;
+mod crowd;
 mod gate;
 mod latch;
 mod load;
@@ -15,6 +16,7 @@ mod tool;
 
 pub use app::{App, Reply, Request, read_head, unused_address};
 pub use client::{Connection, Response};
+pub use crowd::{PROXIED, client, get_as};
 pub use gate::{Folder, Gate, Output, tidegate, with_upstream};
 pub use latch::Latch;
 pub use load::Load;
