@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_config::{Config, Limit, Listed, Rate, Tenant};
+use tidegate_config::{Config, Limit, Listed, Rate, Tenant, TenantFrom};
 use tidegate_limit::Quota;
 
 use crate::lists::{ListError, Lists};
@@ -209,21 +209,31 @@ impl Merging {
 struct Reader<'config> {
     config: &'config Config,
     tenant: &'config Tenant,
-    /// The most tokens that a request to a limited route takes.
-    highest_cost: NonZeroU32,
+    /// The most tokens that a request takes, by the only host that it can be for.
+    costs: HashMap<Option<&'config str>, NonZeroU32>,
 }
 
 impl<'config> Reader<'config> {
     fn new(config: &'config Config, tenant: &'config Tenant) -> Self {
-        let limited = config.routes.iter().filter(|route| !route.exempt);
+        let by_host = tenant.from == TenantFrom::Host;
+        let mut costs = HashMap::new();
+        for route in config.routes.iter().filter(|route| !route.exempt) {
+            let host = route.host.as_deref().filter(|_| by_host);
+            let most = costs.entry(host).or_insert(route.cost);
+            *most = route.cost.max(*most);
+        }
         Reader {
             config,
             tenant,
-            highest_cost: limited
-                .map(|route| route.cost)
-                .max()
-                .unwrap_or(NonZeroU32::MIN),
+            costs,
         }
+    }
+
+    /// The most tokens that a request of this tenant takes.
+    fn highest_cost(&self, told_by: &str) -> NonZeroU32 {
+        let costs = [None, Some(told_by)].map(|host| self.costs.get(&host));
+        let costs = costs.into_iter().flatten().max();
+        costs.copied().unwrap_or(NonZeroU32::MIN)
     }
 
     fn read(&self, line: usize, text: &str) -> Result<Written, String> {
@@ -246,19 +256,20 @@ impl<'config> Reader<'config> {
         for word in words {
             numbers.set(word)?;
         }
+        let told_by = self.tenant.from.listed(told_by)?;
         Ok(Written {
             line,
-            told_by: self.tenant.from.listed(told_by)?,
             listed: Listed {
                 tier: tier.to_owned(),
-                limit: self.limit(&numbers)?,
+                limit: self.limit(&numbers, &told_by)?,
                 name: numbers.name,
                 in_flight: numbers.in_flight,
             },
+            told_by,
         })
     }
 
-    fn limit(&self, numbers: &Numbers) -> Result<Option<Limit>, String> {
+    fn limit(&self, numbers: &Numbers, told_by: &str) -> Result<Option<Limit>, String> {
         let Some(rate) = numbers.rate else {
             return match numbers.burst {
                 Some(_) => Err("a burst needs its rate, such as rate=20/s burst=40".to_owned()),
@@ -266,11 +277,11 @@ impl<'config> Reader<'config> {
             };
         };
         let burst = numbers.burst.unwrap_or(rate.count);
-        if burst < self.highest_cost {
+        let cost = self.highest_cost(told_by);
+        if burst < cost {
             return Err(format!(
-                "a request takes up to {} tokens, so that with a burst of {burst} it could never \
-                 pass: raise the burst",
-                self.highest_cost
+                "a request takes up to {cost} tokens, so that with a burst of {burst} it could \
+                 never pass: raise the burst"
             ));
         }
         Quota::new(rate.count, rate.per, burst).map_err(|error| error.to_string())?;
