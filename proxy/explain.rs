@@ -9,13 +9,12 @@ use tidegate_limit::{Decision, Now};
 
 use crate::admin::wire::{Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
 use crate::claims::Claim;
-use crate::clock;
 use crate::gate::Gate;
 use crate::head::{self, Head, HeadError, MAX_FIELDS};
 use crate::identity::{Identity, identify};
 use crate::known::Entry;
 use crate::policy::Policy;
-use crate::verdict::{Case, Request};
+use crate::verdict::Case;
 
 /// A request as an operator describes it.
 #[derive(Clone, Copy, Debug)]
@@ -63,19 +62,8 @@ pub fn explain(
     let head = head::parse(bytes.as_bytes(), &mut fields).map_err(why)?;
     let policy = gate.policy.load();
     let identity = identify(&policy, &gate.limits.hasher, address, &head);
-    let request = Request {
-        route: policy.route(&head),
-        known: gate.known.load().contains(address),
-        exempt: policy.is_exempt(head.path),
-    };
-    let case = Case {
-        policy: &policy,
-        limits: &gate.limits,
-        identity: &identity,
-        request,
-        mode: gate.mode.mode(),
-        now: clock::now(),
-    };
+    let case = gate.case(&policy, &head, &identity);
+    let request = &case.request;
     let (claims, cost) = (case.claims(), case.cost());
     let rules = &policy.client;
     Ok(Explanation {

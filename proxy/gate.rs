@@ -8,10 +8,14 @@ use arc_swap::ArcSwap;
 use tidegate_limit::Gauge;
 
 use crate::account::Account;
+use crate::clock;
+use crate::head::Head;
+use crate::identity::Identity;
 use crate::known::KnownSet;
 use crate::limits::Limits;
 use crate::mode::Switch;
 use crate::policy::Policy;
+use crate::verdict::{Case, Request};
 
 /// One running gate.
 #[derive(Debug)]
@@ -30,4 +34,27 @@ pub struct Gate {
     pub account: Account,
     /// Whether the gate is going down.
     pub draining: AtomicBool,
+}
+
+impl Gate {
+    /// Everything that decides about one request now.
+    pub fn case<'request, 'gate>(
+        &'gate self,
+        policy: &'request Policy,
+        head: &Head,
+        identity: &'gate Identity<'request>,
+    ) -> Case<'request, 'gate> {
+        Case {
+            policy,
+            limits: &self.limits,
+            identity,
+            request: Request {
+                route: policy.route(head),
+                known: self.known.load().contains(identity.client),
+                exempt: policy.is_exempt(head.path),
+            },
+            mode: self.mode.mode(),
+            now: clock::now(),
+        }
+    }
 }

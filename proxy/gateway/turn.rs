@@ -11,7 +11,6 @@ use tidegate_config::Mode;
 use super::exchange::Exchange;
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
-use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::gate::Gate;
 use crate::head::{self, Chunks, Framing, Head, HeadError, MAX_FIELDS};
@@ -20,7 +19,7 @@ use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::refuse::{Persistence, Reply, status, wants_html};
 use crate::route::Route;
-use crate::verdict::{Case, Refusal, Request};
+use crate::verdict::Refusal;
 
 /// What the connection does next.
 #[derive(Debug)]
@@ -107,18 +106,7 @@ impl Asked<'_> {
         head: &Head<'policy>,
         identity: &Identity<'policy>,
     ) -> Result<(&'policy Route, Permits), Refusal<'policy>> {
-        let case = Case {
-            policy,
-            limits: &self.gate.limits,
-            identity,
-            request: Request {
-                route: policy.route(head),
-                known: self.gate.known.load().contains(identity.client),
-                exempt: policy.is_exempt(head.path),
-            },
-            mode: self.gate.mode.mode(),
-            now: clock::now(),
-        };
+        let case = self.gate.case(policy, head, identity);
         let account = &self.gate.account;
         if case.mode != Mode::KnownOnly && case.request.is_shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);

@@ -1,0 +1,93 @@
+//! The whole verdict about a request of one of a million clients, from its parsed head on: identity
+//! from the socket, mode, client, tenant and route limits, caps in flight. Medians over rounds.
+//!
+//! `cargo bench --bench verdict`; the figures are in benches/README.md.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod world;
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use tidegate::gate::Gate;
+use tidegate::head::{self, Head, MAX_FIELDS};
+
+const CLIENTS: u32 = 1_000_000;
+const ROUNDS: usize = 15;
+const SLICE: Duration = Duration::from_millis(200);
+const BATCH: u32 = 256;
+
+/// As the gate has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() {
+    let gate = world::gate();
+    let cases = [
+        ("client and tenant", "/"),
+        ("client, tenant and route", "/search"),
+        ("refused by the route", "/login"),
+    ];
+    println!("| verdict for one of a million clients | ns, median | ns, range |");
+    println!("|---|---|---|");
+    for (name, path) in cases {
+        let bytes = world::request(path);
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let head = head::parse(&bytes, &mut fields).expect("a good head");
+        for client in 0..CLIENTS {
+            let _ = black_box(world::verdict(&gate, address(client), &head));
+        }
+        let mut rounds: Vec<f64> = (0..ROUNDS)
+            .map(|round| measure(&gate, &head, round))
+            .collect();
+        rounds.sort_unstable_by(f64::total_cmp);
+        println!(
+            "| {name} | {:.0} | {:.0} to {:.0} |",
+            rounds[ROUNDS / 2],
+            rounds[0],
+            rounds[ROUNDS - 1]
+        );
+    }
+}
+
+/// Nanoseconds a verdict in one slice, less what choosing the client takes.
+fn measure(gate: &Gate, head: &Head, round: usize) -> f64 {
+    let with = nanos(round, |peer| {
+        drop(black_box(world::verdict(gate, peer, head)))
+    });
+    let without = nanos(round, |peer| drop(black_box(peer)));
+    with - without
+}
+
+fn nanos(round: usize, mut each: impl FnMut(IpAddr)) -> f64 {
+    let mut random = round as u64;
+    let (start, mut count) = (Instant::now(), 0_u32);
+    while start.elapsed() < SLICE {
+        for _ in 0..BATCH {
+            each(address(next(&mut random)));
+        }
+        count += BATCH;
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(count)
+}
+
+fn address(number: u32) -> IpAddr {
+    Ipv4Addr::from_bits(0x1400_0000 + number).into()
+}
+
+/// SplitMix64, scaled to a client.
+fn next(state: &mut u64) -> u32 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    ((u128::from(mixed) * u128::from(CLIENTS)) >> 64) as u32
+}

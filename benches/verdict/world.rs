@@ -1,0 +1,112 @@
+//! A gate without its sockets: everything that a verdict is made from, of a usual size.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use tidegate::account::{AccessLog, Account, LogWriter, Metrics};
+use tidegate::claims::Permits;
+use tidegate::forward::Upstream;
+use tidegate::gate::Gate;
+use tidegate::head::{self, MAX_FIELDS};
+use tidegate::identity::identify;
+use tidegate::known::KnownSet;
+use tidegate::limits::Limits;
+use tidegate::mode::Switch;
+use tidegate::policy::Policy;
+use tidegate::reason::Reason;
+use tidegate::state::StateFile;
+use tidegate::tenants::Roster;
+use tidegate_config::Config;
+use tidegate_limit::Gauge;
+
+/// Client, network, tenant and route limits, caps in flight, and a tenant told by its header.
+const CONFIG: &str = r#"
+[[listener]]
+address = "127.0.0.1:0"
+[upstream.app]
+servers = ["127.0.0.1:3000"]
+[client]
+address_from = "x-forwarded-for"
+trusted_proxies = ["10.0.0.0/8"]
+limit = { rate = "1000000/s", burst = 1000000 }
+ipv6_network = { prefix = 48, limit = { rate = "1000000/s", burst = 1000000 } }
+[tenant]
+from = "header:x-tenant"
+tier = "free"
+[tier.free]
+limit = { rate = "1000000/s", burst = 1000000 }
+in_flight = 1000
+[tenants]
+acme = "free"
+[[route]]
+path = "/login"
+upstream = "app"
+limit = { rate = "1/h", burst = 1 }
+[[route]]
+path = "/search"
+upstream = "app"
+limit = { rate = "1000000/s", burst = 1000000 }
+in_flight = 1000
+[[route]]
+upstream = "app"
+[log]
+file = "/dev/null"
+"#;
+
+/// A head such as a browser sends it.
+pub fn request(path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: shop.example.com\r\nX-Tenant: acme\r\n\
+         User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+         Accept: text/html,application/xhtml+xml\r\nAccept-Language: en\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// A gate that knows ten thousand customers.
+pub fn gate() -> Gate {
+    let config = Config::parse(CONFIG, None).expect("a good configuration");
+    let upstreams = config.upstreams.iter();
+    let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Upstream::new(upstream)));
+    let limits = Limits::new(config.client.max_tracked, config.connections.total);
+    let limits = limits.expect("the memory");
+    let roster = Roster::read(&config).expect("no files");
+    let policy = Policy::new(&config, &upstreams.collect(), &roster, &[], &limits);
+    let known = (0..10_000_u32).map(|number| IpAddr::from((0x0a00_0000 + number).to_be_bytes()));
+    let known: KnownSet = known.map(ipnet::IpNet::from).collect();
+    // Never opened but for a save, which nobody asks for.
+    let nowhere = StateFile::new("/nonexistent".as_ref(), "mode.json");
+    let (log, _) = LogWriter::open(&config.log).expect("the null device");
+    Gate {
+        policy: ArcSwap::from_pointee(policy.expect("limits that can be counted")),
+        known: ArcSwap::from_pointee(known),
+        mode: Switch::open(nowhere, config.mode, 0),
+        limits,
+        connections: Arc::new(Gauge::new()),
+        account: Account {
+            metrics: Metrics::new().expect("fresh names"),
+            log: AccessLog::new(log, config.log.sample),
+        },
+        draining: AtomicBool::new(false),
+    }
+}
+
+/// The whole way from a head's bytes to the verdict: why it was refused, or the places it holds.
+pub fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let head = head::parse(bytes, &mut fields).expect("a good head");
+    verdict(gate, peer, &head)
+}
+
+/// From a head that was read to the verdict.
+pub fn verdict(gate: &Gate, peer: IpAddr, head: &head::Head) -> Result<Permits, Reason> {
+    let policy = gate.policy.load();
+    let client = policy.client.client(peer, head);
+    let identity = identify(&policy, &gate.limits.hasher, client, head);
+    let decided = gate.case(&policy, head, &identity).decide();
+    decided
+        .map(|(_, permits)| permits)
+        .map_err(|refusal| refusal.reason)
+}

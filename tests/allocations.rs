@@ -1,0 +1,79 @@
+//! A verdict allocates nothing: neither one that forwards nor one that refuses, from the bytes of the
+//! head on. A binary of its own, because it brings its own allocator.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "../benches/verdict/world.rs"]
+mod world;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use tidegate::reason::Reason;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts the allocations of this thread.
+struct Counting;
+
+// SAFETY: passes everything on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How many allocations it takes, and what comes of it.
+fn counted<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = ALLOCATIONS.get();
+    let result = work();
+    (ALLOCATIONS.get() - before, result)
+}
+
+#[test]
+fn a_verdict_allocates_nothing() {
+    let gate = world::gate();
+    let forwarded_for = b"GET /search HTTP/1.1\r\nHost: a\r\nX-Tenant: acme\r\nX-Forwarded-For: 192.0.2.9, 10.1.1.1\r\n\r\n";
+    let requests = [world::request("/search"), forwarded_for.to_vec()];
+    // What is set up once a thread, such as the start of the clock.
+    let _ = world::judge(&gate, [192, 0, 2, 1].into(), &requests[0]);
+    for peer in ["192.0.2.1", "10.0.0.1", "2001:db8::1"] {
+        let peer: IpAddr = peer.parse().unwrap();
+        for request in &requests {
+            let (allocations, verdict) = counted(|| world::judge(&gate, peer, request));
+            assert!(verdict.is_ok(), "{verdict:?}");
+            assert_eq!(allocations, 0, "forwarding a request of {peer}");
+        }
+    }
+    let login = world::request("/login");
+    for (expected, peer) in [(None, 1), (Some(Reason::RouteRate), 1), (None, 2)] {
+        let peer = [192, 0, 2, peer].into();
+        let (allocations, verdict) = counted(|| world::judge(&gate, peer, &login));
+        assert_eq!(verdict.err(), expected);
+        assert_eq!(allocations, 0, "refusing: {expected:?}");
+    }
+}
+
+#[test]
+fn what_is_counted_is_what_is_allocated() {
+    let (allocations, boxed) = counted(|| Box::new(1));
+    assert_eq!((allocations, *boxed), (1, 1));
+}
