@@ -49,7 +49,7 @@ impl Gate {
             limits: &self.limits,
             identity,
             request: Request {
-                route: policy.route(head),
+                route: policy.routes.find(head),
                 known: self.known.load().contains(identity.client),
                 exempt: policy.is_exempt(head.path),
             },

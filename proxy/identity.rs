@@ -5,6 +5,7 @@ mod forwarding;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use arrayvec::ArrayString;
 use tidegate_config::{AddressFrom, LONGEST_TENANT, TenantFrom};
 use tidegate_limit::{Domain, Key, KeyHasher};
 
@@ -142,10 +143,14 @@ fn tenant_of<'request>(
         key: hasher.key(Domain::Tenant, b""),
         source: None,
     };
-    let mut space = [0; LONGEST_TENANT];
+    let mut host = ArrayString::new();
+    let mut space;
     let name = match &tenants.from {
-        TenantFrom::Host => lowercase(head.host(), &mut space),
-        TenantFrom::Path(number) => segment(head.path, *number, &mut space),
+        TenantFrom::Host => head.lowercase_host(&mut host),
+        TenantFrom::Path(number) => {
+            space = [0; LONGEST_TENANT];
+            segment(head.path, *number, &mut space)
+        }
         TenantFrom::Header(field) => from_header(head, field),
         TenantFrom::Cookie(name) => from_cookie(head, name),
     };
@@ -163,7 +168,7 @@ fn tenant_of<'request>(
             source: Some(&listed.source),
         },
         // A host with a route is the operator's word; any other name is the client's.
-        None if by_host && policy.serves_host(name) => Tenant {
+        None if by_host && policy.routes.name_host(name) => Tenant {
             name: Some(head.host()),
             tier: &tenants.unlisted,
             key: hasher.key(Domain::Tenant, name.as_bytes()),
@@ -198,13 +203,6 @@ fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request 
 /// The one value there is: of two, the app may read the other one.
 fn only<T>(mut values: impl Iterator<Item = T>) -> Option<T> {
     values.next().filter(|_| values.next().is_none())
-}
-
-fn lowercase<'space>(text: &str, space: &'space mut [u8; LONGEST_TENANT]) -> Option<&'space str> {
-    let lower = space.get_mut(..text.len())?;
-    lower.copy_from_slice(text.as_bytes());
-    lower.make_ascii_lowercase();
-    std::str::from_utf8(lower).ok()
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use ipnet::IpNet;
 use tidegate_config::{AddressFrom, Config, Deadlines};
 
 use crate::forward::Upstream;
-use crate::head::{Head, has_prefix};
+use crate::head::has_prefix;
 use crate::limits::{Limits, NamedLimit};
-use crate::route::Route;
+use crate::route::{Route, Routes};
 use crate::tenants::{Moved, Roster, Tenants};
 
 /// The rules in force.
@@ -33,7 +33,7 @@ pub struct Policy {
     /// Whose traffic a request is, when tenants are told apart.
     pub tenants: Option<Tenants>,
     /// Where requests go; first match wins.
-    pub routes: Vec<Route>,
+    pub routes: Routes,
     /// What stays open in `known-only`.
     pub exempt_paths: Vec<String>,
     /// How long things may take.
@@ -104,29 +104,17 @@ impl Policy {
         })
     }
 
-    /// The first route that matches.
-    pub fn route(&self, head: &Head) -> Option<&Route> {
-        self.routes.iter().find(|route| route.matches(head))
-    }
-
     /// Whether a path stays open in `known-only`.
     pub fn is_exempt(&self, path: &str) -> bool {
         self.exempt_paths
             .iter()
             .any(|prefix| has_prefix(path, prefix))
     }
-
-    /// Whether a route names this host, so that it is one the operator vouches for.
-    pub fn serves_host(&self, host: &str) -> bool {
-        self.routes
-            .iter()
-            .filter_map(|route| route.host())
-            .any(|served| served.eq_ignore_ascii_case(host))
-    }
 }
 
-fn routes(config: &Config, upstreams: &Upstreams, limits: &Limits) -> anyhow::Result<Vec<Route>> {
+fn routes(config: &Config, upstreams: &Upstreams, limits: &Limits) -> anyhow::Result<Routes> {
     let routes = config.routes.iter().zip(1..);
     let build = |(route, number)| Route::new(route, number, upstreams, limits);
-    routes.map(build).collect()
+    let routes: anyhow::Result<Vec<Route>> = routes.map(build).collect();
+    Ok(Routes::new(routes?))
 }

@@ -1,10 +1,12 @@
 //! Routes: which requests go to which app, what they cost, and the limits of the route itself.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use anyhow::Context;
+use arrayvec::ArrayString;
 use tidegate_config::Per;
 use tidegate_limit::{Domain, Key, KeyHasher};
 
@@ -70,21 +72,56 @@ impl Route {
         Ok(route)
     }
 
-    /// Whether it is the one for this request, unless an earlier one is.
-    pub fn matches(&self, head: &Head) -> bool {
-        self.host()
-            .is_none_or(|host| host.eq_ignore_ascii_case(head.host()))
-            && self
-                .path
-                .as_deref()
-                .is_none_or(|prefix| has_prefix(head.path, prefix))
+    /// Whether it takes requests of this path and method.
+    fn matches(&self, head: &Head) -> bool {
+        let path = self.path.as_deref();
+        path.is_none_or(|prefix| has_prefix(head.path, prefix))
             && (self.methods.is_empty() || self.methods.iter().any(|method| method == head.method))
     }
+}
 
-    /// The only host that it matches.
-    pub fn host(&self) -> Option<&str> {
-        self.host.as_deref()
+/// All routes; the first that matches a request is its own.
+///
+/// Found by the host: who serves thousands of hosts does not pay for each of them with each request.
+#[derive(Debug, Default)]
+pub struct Routes {
+    of_host: HashMap<Box<str>, Vec<Route>>,
+    of_any: Vec<Route>,
+}
+
+impl Routes {
+    /// These, in this order.
+    pub fn new(routes: Vec<Route>) -> Self {
+        let mut all = Routes::default();
+        for route in routes {
+            match route.host.as_deref() {
+                Some(host) => all.of_host.entry(host.into()).or_default().push(route),
+                None => all.of_any.push(route),
+            }
+        }
+        all
     }
+
+    /// The first route that matches.
+    pub fn find(&self, head: &Head) -> Option<&Route> {
+        let mut space = ArrayString::new();
+        let host = head.lowercase_host(&mut space);
+        let own = host.and_then(|host| self.of_host.get(host));
+        let own = own.and_then(|routes| first(routes, head));
+        match (own, first(&self.of_any, head)) {
+            (Some(own), Some(any)) if any.number < own.number => Some(any),
+            (own, any) => own.or(any),
+        }
+    }
+
+    /// Whether a route names this host, so that it is one that the operator vouches for.
+    pub fn name_host(&self, host: &str) -> bool {
+        self.of_host.contains_key(host)
+    }
+}
+
+fn first<'routes>(routes: &'routes [Route], head: &Head) -> Option<&'routes Route> {
+    routes.iter().find(|route| route.matches(head))
 }
 
 fn counted_as(route: &Route, hasher: &KeyHasher) -> Key {

@@ -15,6 +15,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::IpAddr;
 
+use tidegate::claims::Permits;
+use tidegate::gate::Gate;
+use tidegate::head::{self, MAX_FIELDS};
 use tidegate::reason::Reason;
 
 thread_local! {
@@ -48,17 +51,24 @@ fn counted<T>(work: impl FnOnce() -> T) -> (usize, T) {
     (ALLOCATIONS.get() - before, result)
 }
 
+/// From the bytes of a head to the verdict.
+fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let head = head::parse(bytes, &mut fields).unwrap();
+    world::verdict(gate, peer, &head)
+}
+
 #[test]
 fn a_verdict_allocates_nothing() {
     let gate = world::gate();
     let forwarded_for = b"GET /search HTTP/1.1\r\nHost: a\r\nX-Tenant: acme\r\nX-Forwarded-For: 192.0.2.9, 10.1.1.1\r\n\r\n";
     let requests = [world::request("/search"), forwarded_for.to_vec()];
     // What is set up once a thread, such as the start of the clock.
-    let _ = world::judge(&gate, [192, 0, 2, 1].into(), &requests[0]);
+    let _ = judge(&gate, [192, 0, 2, 1].into(), &requests[0]);
     for peer in ["192.0.2.1", "10.0.0.1", "2001:db8::1"] {
         let peer: IpAddr = peer.parse().unwrap();
         for request in &requests {
-            let (allocations, verdict) = counted(|| world::judge(&gate, peer, request));
+            let (allocations, verdict) = counted(|| judge(&gate, peer, request));
             assert!(verdict.is_ok(), "{verdict:?}");
             assert_eq!(allocations, 0, "forwarding a request of {peer}");
         }
@@ -66,7 +76,7 @@ fn a_verdict_allocates_nothing() {
     let login = world::request("/login");
     for (expected, peer) in [(None, 1), (Some(Reason::RouteRate), 1), (None, 2)] {
         let peer = [192, 0, 2, peer].into();
-        let (allocations, verdict) = counted(|| world::judge(&gate, peer, &login));
+        let (allocations, verdict) = counted(|| judge(&gate, peer, &login));
         assert_eq!(verdict.err(), expected);
         assert_eq!(allocations, 0, "refusing: {expected:?}");
     }

@@ -9,7 +9,7 @@ use tidegate::account::{AccessLog, Account, LogWriter, Metrics};
 use tidegate::claims::Permits;
 use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
-use tidegate::head::{self, MAX_FIELDS};
+use tidegate::head::Head;
 use tidegate::identity::identify;
 use tidegate::known::KnownSet;
 use tidegate::limits::Limits;
@@ -93,15 +93,8 @@ pub fn gate() -> Gate {
     }
 }
 
-/// The whole way from a head's bytes to the verdict: why it was refused, or the places it holds.
-pub fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let head = head::parse(bytes, &mut fields).expect("a good head");
-    verdict(gate, peer, &head)
-}
-
-/// From a head that was read to the verdict.
-pub fn verdict(gate: &Gate, peer: IpAddr, head: &head::Head) -> Result<Permits, Reason> {
+/// The whole way from a head to the verdict: why it was refused, or the places it holds.
+pub fn verdict(gate: &Gate, peer: IpAddr, head: &Head) -> Result<Permits, Reason> {
     let policy = gate.policy.load();
     let client = policy.client.client(peer, head);
     let identity = identify(&policy, &gate.limits.hasher, client, head);

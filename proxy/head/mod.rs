@@ -14,6 +14,7 @@ pub use chunked::{ChunkError, Chunks};
 pub use framing::Framing;
 pub use path::{has_prefix, segment};
 
+use arrayvec::ArrayString;
 use bytes::BytesMut;
 use httparse::Status;
 use memchr::memchr_iter;
@@ -24,6 +25,9 @@ pub const MAX_HEAD: usize = 64 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// Bytes of the request line (RFC 9112 section 3 asks for at least 8,000).
 pub const MAX_REQUEST_LINE: usize = 16 * 1024;
+
+/// Bytes of a host that rules can name; DNS allows 253.
+pub const MAX_HOST: usize = 256;
 
 /// Why a head was refused; every one of these ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +110,24 @@ impl<'buffer> Head<'buffer> {
     pub fn host(&self) -> &'buffer str {
         let host = target::without_port(self.authority);
         host.strip_suffix('.').unwrap_or(host)
+    }
+
+    /// [`Head::host`] in lower case, as configured hosts are; `None` when it is longer than any name
+    /// can be. `space` is only written to where a letter has to change.
+    pub fn lowercase_host<'host>(
+        &self,
+        space: &'host mut ArrayString<MAX_HOST>,
+    ) -> Option<&'host str>
+    where
+        'buffer: 'host,
+    {
+        let host = self.host();
+        if !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Some(host);
+        }
+        space.try_push_str(host).ok()?;
+        space.make_ascii_lowercase();
+        Some(space)
     }
 }
 

@@ -80,7 +80,7 @@ impl Reloader {
         self.moves.set(to.clone())?;
         self.rebuild().map_err(MoveError::Policy)?;
         Ok(Placed {
-            unlisted: unlisted && !self.gate.policy.load().serves_host(&to.name),
+            unlisted: unlisted && !self.gate.policy.load().routes.name_host(&to.name),
             moved: to,
         })
     }
