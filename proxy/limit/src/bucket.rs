@@ -20,29 +20,50 @@ pub(crate) struct Seen<'a> {
     pub(crate) word: Word,
 }
 
-/// Where a key's entry is, or has to go.
-pub(crate) enum Found<'a> {
-    /// The key has an entry.
-    Own(Seen<'a>),
-    /// It has none; this slot is the one to take.
-    Victim(Seen<'a>),
-}
-
 impl Bucket {
-    /// The entry with this fingerprint, or else the slot whose time is the
-    /// earliest, an empty one first. Only contents and positions decide, so
-    /// that threads which insert one key at the same time choose one slot.
-    pub(crate) fn find(&self, print: Print, moment: &Moment) -> Found<'_> {
-        let all = self.read();
-        match all.iter().find(|seen| seen.word.is_of(print)) {
-            Some(own) => Found::Own(*own),
-            None => Found::Victim(earliest(all, moment)),
-        }
+    /// The slot with this fingerprint, if one had it when `words` were read.
+    ///
+    /// No branch depends on the position. It could not be predicted, and a
+    /// processor that guesses wrong does not start on the next decision while it
+    /// waits for this cache line.
+    #[inline]
+    pub(crate) fn own(&self, words: &[Word; SLOTS], print: Print) -> Option<Seen<'_>> {
+        let is_of_print = (0..).zip(words).fold(0_u32, |set, (position, word)| {
+            set | u32::from(word.is_of(print)) << position
+        });
+        let position = is_of_print.trailing_zeros() as usize;
+        let (slot, word) = (self.0.get(position)?, *words.get(position)?);
+        Some(Seen { slot, word })
+    }
+
+    /// The slot to take for a key that has none: the one with the earliest time,
+    /// the first of several, an empty one before all others. Only contents and
+    /// positions decide, so that threads which insert one key at the same time
+    /// choose one slot. `words` have to be the ones in which the key was not
+    /// found: see the argument in `table`.
+    pub(crate) fn victim(&self, words: &[Word; SLOTS], moment: &Moment) -> Seen<'_> {
+        let ([slot, slots @ ..], [word, words @ ..]) = (&self.0, *words);
+        let first = Seen { slot, word };
+        let rest = slots.iter().zip(words);
+        let rest = rest.map(|(slot, word)| Seen { slot, word });
+        let (earliest, _) = rest.fold((first, word.due(moment)), |best, seen| {
+            let due = seen.word.due(moment);
+            if due < best.1 { (seen, due) } else { best }
+        });
+        earliest
+    }
+
+    /// All slots' contents, each read once.
+    pub(crate) fn read(&self) -> [Word; SLOTS] {
+        // Acquire: see "Synchronization" in `table`.
+        let read = |slot: &AtomicU64| Word::from_bits(slot.load(Ordering::Acquire));
+        self.0.each_ref().map(read)
     }
 
     /// All slots, each read once.
-    pub(crate) fn read(&self) -> [Seen<'_>; SLOTS] {
-        self.0.each_ref().map(Seen::read)
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Seen<'_>> {
+        let slots = self.0.iter().zip(self.read());
+        slots.map(|(slot, word)| Seen { slot, word })
     }
 
     /// Writes to the bucket without changing it, so that its memory is there.
@@ -52,13 +73,7 @@ impl Bucket {
     }
 }
 
-impl<'a> Seen<'a> {
-    fn read(slot: &'a AtomicU64) -> Self {
-        // Acquire: see "Synchronization" in `table`.
-        let word = Word::from_bits(slot.load(Ordering::Acquire));
-        Self { slot, word }
-    }
-
+impl Seen<'_> {
     /// Replaces what was read by `word`, unless the slot has changed since.
     pub(crate) fn replace(&self, word: Word) -> bool {
         let (old, new) = (self.word.bits(), word.bits());
@@ -67,16 +82,4 @@ impl<'a> Seen<'a> {
             .compare_exchange(old, new, Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
-}
-
-/// The slot with the earliest time, the first of several.
-fn earliest<'a>(all: [Seen<'a>; SLOTS], moment: &Moment) -> Seen<'a> {
-    let [first, rest @ ..] = all;
-    let (earliest, _) = rest
-        .into_iter()
-        .fold((first, first.word.due(moment)), |best, seen| {
-            let due = seen.word.due(moment);
-            if due < best.1 { (seen, due) } else { best }
-        });
-    earliest
 }

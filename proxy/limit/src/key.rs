@@ -58,7 +58,10 @@ impl Domain {
 /// be observed from outside.
 #[derive(Clone, Copy)]
 pub struct KeyHasher {
-    keyed: SipHasher13,
+    /// The secret, not a hasher that was made with it: of one that is made on the
+    /// spot the compiler knows that it is empty, which saves a tenth of a
+    /// decision's instructions.
+    secret: (u64, u64),
 }
 
 impl KeyHasher {
@@ -75,14 +78,15 @@ impl KeyHasher {
     #[must_use]
     pub fn from_secret(first: u64, second: u64) -> Self {
         Self {
-            keyed: SipHasher13::new_with_keys(first, second),
+            secret: (first, second),
         }
     }
 
     /// The key of `bytes` in `domain`. Allocates nothing.
     #[must_use]
+    #[inline]
     pub fn key(&self, domain: Domain, bytes: &[u8]) -> Key {
-        let mut hasher = self.keyed;
+        let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
         hasher.write(bytes);
         // Behind the bytes, because there it is unambiguous (its length is
         // fixed) and leaves the bytes aligned to the hash's blocks.

@@ -6,6 +6,10 @@
 //! The time travels to the store with the key. Nothing depends on when a limiter
 //! was made, so counters survive a change of quotas, and every sum that governor
 //! forms is below a month, so nothing overflows at any time.
+//!
+//! Nor does GCRA look at the unit. What governor takes for a nanosecond is a unit
+//! of the quota's grain, in which entries keep their times anyway: neither side
+//! converts for the other.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -20,6 +24,7 @@ use governor::state::StateStore;
 
 use crate::key::Key;
 use crate::quota::Quota;
+use crate::ring::Reading;
 use crate::table::{LEAST_SLACK, Table, Terms};
 use crate::time::Now;
 
@@ -64,8 +69,8 @@ impl Limiter {
             table: Arc::clone(table),
             terms: Terms {
                 grain: quota.grain(),
-                window: nanos(quota.window()),
-                slack: nanos(quota.interval()).max(LEAST_SLACK),
+                window: nanos(quota.cells().burst_size_replenished_in()),
+                slack: interval(&quota).max(quota.grain().units_up(LEAST_SLACK)),
             },
         };
         Self {
@@ -112,11 +117,8 @@ impl Limiter {
         cost: NonZeroU32,
         now: Now,
     ) -> Decision {
-        let refused = Decision::Refused {
-            wait: self.quota.window(),
-        };
         if cost > self.quota.burst() {
-            return refused;
+            return self.refused_for_good();
         }
         match cells.check_key_n(&Ask { key, now }, cost) {
             Ok(Ok(state)) => Decision::Allowed {
@@ -124,12 +126,21 @@ impl Limiter {
             },
             Ok(Err(not_until)) => {
                 // governor counts from the last whole unit, the caller from now.
-                let wait = not_until.wait_time_from(Standstill.now());
-                let since_unit = now.as_nanos() % self.quota.grain().unit();
-                let wait = wait.saturating_sub(Duration::from_nanos(since_unit));
-                Decision::Refused { wait }
+                let grain = self.quota.grain();
+                let wait = not_until.earliest_possible().as_u64() * grain.unit();
+                let wait = wait.saturating_sub(Reading::at(now, grain).rest());
+                Decision::Refused {
+                    wait: Duration::from_nanos(wait),
+                }
             }
-            Err(_above_burst) => refused,
+            Err(_above_burst) => self.refused_for_good(),
+        }
+    }
+
+    #[cold]
+    fn refused_for_good(&self) -> Decision {
+        Decision::Refused {
+            wait: self.quota.window(),
         }
     }
 
@@ -208,6 +219,11 @@ impl Clock for Standstill {
     fn now(&self) -> Nanos {
         Nanos::new(0)
     }
+}
+
+/// A quota's interval in units of its grain.
+fn interval(quota: &Quota) -> u64 {
+    nanos(quota.cells().replenish_interval())
 }
 
 /// A quota's durations are at most ten days: nothing is cut off.

@@ -30,6 +30,8 @@ const MOST_BURST: u32 = 1_000_000;
 /// 1, 10, 50 or 1000 a second, 30 a minute, 100 an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
+    /// In governor's type, with a unit of `grain` for each of its nanoseconds:
+    /// the numbers that entries keep are then the ones that GCRA works with.
     cells: governor::Quota,
     grain: Grain,
 }
@@ -51,11 +53,12 @@ impl Quota {
             return Err(QuotaError::BurstTooLarge { most: MOST_BURST });
         }
         let grain = Grain::of_interval(per / count);
-        let interval = nearest_multiple(per, count, grain.unit());
+        let interval = nearest(per, count * u128::from(grain.unit()));
         let too_long = QuotaError::WindowTooLong {
             most: LONGEST_WINDOW,
         };
-        if interval * u128::from(burst.get() + 1) > LONGEST_WINDOW.as_nanos() {
+        let longest = LONGEST_WINDOW.as_nanos() / u128::from(grain.unit());
+        if interval * u128::from(burst.get() + 1) > longest {
             return Err(too_long);
         }
         let interval = u64::try_from(interval).map_err(|_| too_long)?;
@@ -76,17 +79,18 @@ impl Quota {
     /// The time in which one token comes back, as it is enforced.
     #[must_use]
     pub fn interval(&self) -> Duration {
-        self.cells.replenish_interval()
+        self.duration(self.cells.replenish_interval())
     }
 
     /// The time in which an empty bucket refills whole: the longest that anybody
     /// ever has to wait.
     #[must_use]
     pub fn window(&self) -> Duration {
-        self.cells.burst_size_replenished_in()
+        self.duration(self.cells.burst_size_replenished_in())
     }
 
-    /// The same quota in governor's type.
+    /// The same quota in governor's type, a unit of the grain for each of
+    /// governor's nanoseconds.
     pub(crate) fn cells(&self) -> governor::Quota {
         self.cells
     }
@@ -95,11 +99,15 @@ impl Quota {
     pub(crate) fn grain(&self) -> Grain {
         self.grain
     }
+
+    /// One of governor's durations as what it stands for: at most ten days.
+    fn duration(&self, cells: Duration) -> Duration {
+        let units = u64::try_from(cells.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(units.saturating_mul(self.grain.unit()))
+    }
 }
 
-/// `total / parts`, rounded to the nearest multiple of `unit`.
-fn nearest_multiple(total: u128, parts: u128, unit: u64) -> u128 {
-    let unit = u128::from(unit);
-    let divisor = parts * unit;
-    (total + divisor / 2) / divisor * unit
+/// `total / parts`, rounded to the nearest whole number.
+fn nearest(total: u128, parts: u128) -> u128 {
+    (total + parts / 2) / parts
 }

@@ -101,7 +101,7 @@ impl Grain {
 
     /// `nanos` in units, rounded up. Written out, so that the compiler divides
     /// by constants.
-    const fn units_up(self, nanos: u64) -> u64 {
+    pub(crate) const fn units_up(self, nanos: u64) -> u64 {
         match self {
             Self::Coarse => nanos.div_ceil(COARSE_UNIT),
             Self::Fine => nanos.div_ceil(FINE_UNIT),
@@ -109,40 +109,76 @@ impl Grain {
     }
 }
 
-/// A time in one grain.
+/// The time of a decision in one grain: all that a key's own entry needs.
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+pub(crate) struct Reading {
+    now: Now,
+    grain: Grain,
     /// Whole units since the start.
     units: u64,
-    /// Nanoseconds since the last whole unit.
-    rest: u64,
 }
 
-/// The time of a decision in both grains, divided once.
+impl Reading {
+    pub(crate) const fn at(now: Now, grain: Grain) -> Self {
+        // Written out, so that the compiler divides by constants.
+        let units = match grain {
+            Grain::Coarse => now.as_nanos() / COARSE_UNIT,
+            Grain::Fine => now.as_nanos() / FINE_UNIT,
+        };
+        Self { now, grain, units }
+    }
+
+    /// Nanoseconds since the last whole unit.
+    pub(crate) const fn rest(&self) -> u64 {
+        self.now.as_nanos() - self.units * self.grain.unit()
+    }
+}
+
+/// One grain's ring, from its oldest time to the one that lies furthest ahead.
+#[derive(Clone, Copy, Debug)]
+struct Ring {
+    /// The oldest time, in units since the start, modulo the ring.
+    oldest: u64,
+    /// Nanoseconds in a unit.
+    unit: u64,
+    /// Nanoseconds from the oldest time to now.
+    age: i64,
+}
+
+impl Ring {
+    const fn at(now: Now, grain: Grain) -> Self {
+        let reading = Reading::at(now, grain);
+        let passed = TAT_MASK - grain.horizon();
+        Self {
+            oldest: reading.units.wrapping_sub(passed),
+            unit: grain.unit(),
+            // Below 2^51.
+            age: (passed * grain.unit() + reading.rest()) as i64,
+        }
+    }
+}
+
+/// The time of a decision in both grains: what it takes to compare entries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    coarse: Reading,
-    fine: Reading,
+    now: Now,
+    coarse: Ring,
+    fine: Ring,
 }
 
 impl Moment {
     pub(crate) const fn at(now: Now) -> Self {
-        let nanos = now.as_nanos();
-        let coarse = Reading {
-            units: nanos / COARSE_UNIT,
-            rest: nanos % COARSE_UNIT,
-        };
-        let fine = Reading {
-            units: nanos / FINE_UNIT,
-            rest: nanos % FINE_UNIT,
-        };
-        Self { coarse, fine }
+        Self {
+            now,
+            coarse: Ring::at(now, Grain::Coarse),
+            fine: Ring::at(now, Grain::Fine),
+        }
     }
 
-    const fn reading(&self, grain: Grain) -> Reading {
+    const fn ring(&self, grain: Grain) -> &Ring {
         match grain {
-            Grain::Coarse => self.coarse,
-            Grain::Fine => self.fine,
+            Grain::Coarse => &self.coarse,
+            Grain::Fine => &self.fine,
         }
     }
 }
@@ -165,10 +201,11 @@ impl Print {
 pub(crate) struct Word(u64);
 
 impl Word {
-    /// An entry whose time lies `ahead` nanoseconds after the last whole unit.
-    pub(crate) const fn new(print: Print, grain: Grain, ahead: u64, moment: &Moment) -> Self {
-        let units = moment.reading(grain).units + grain.units_up(ahead);
-        Self::pack(print, grain, units)
+    /// An entry whose time lies `ahead` units of the reading's grain after the
+    /// reading's whole unit.
+    pub(crate) const fn new(print: Print, ahead: u64, reading: &Reading) -> Self {
+        let units = reading.units.wrapping_add(ahead);
+        Self::pack(print, reading.grain, units)
     }
 
     const fn pack(print: Print, grain: Grain, units: u64) -> Self {
@@ -211,19 +248,19 @@ impl Word {
     /// that the order of two entries is the same at every moment, whatever
     /// their grains. That is what lets racing threads choose the same victim.
     pub(crate) const fn due(self, moment: &Moment) -> i64 {
+        let ring = moment.ring(self.grain());
+        // Below 2^51.
+        let nanos = (self.units_since(ring.oldest) * ring.unit) as i64;
         if self.is_empty() {
-            return i64::MIN;
-        }
-        let grain = self.grain();
-        let now = moment.reading(grain);
-        let distance = (self.0 >> TAT_SHIFT).wrapping_sub(now.units) & TAT_MASK;
-        // Both casts are of numbers below 2^51.
-        let nanos = (distance * grain.unit()) as i64 - now.rest as i64;
-        if distance <= grain.horizon() {
-            nanos
+            i64::MIN
         } else {
-            nanos - ((TAT_MASK + 1) * grain.unit()) as i64
+            nanos - ring.age
         }
+    }
+
+    /// Units from `units` to the entry's time, round the ring.
+    const fn units_since(self, units: u64) -> u64 {
+        (self.0 >> TAT_SHIFT).wrapping_sub(units) & TAT_MASK
     }
 
     /// Whether the entry's time lies ahead.
@@ -231,16 +268,31 @@ impl Word {
         self.due(moment) > 0
     }
 
-    /// Nanoseconds from the last whole unit of `grain` to the entry's time,
-    /// unless it has passed. An entry of the other grain, from an earlier quota,
-    /// is rounded up to whole units.
-    pub(crate) const fn ahead(self, grain: Grain, moment: &Moment) -> Option<u64> {
-        let ahead = self.due(moment) + moment.reading(grain).rest as i64;
-        match (self.grain(), grain) {
-            (_, _) if ahead <= 0 => None,
-            (Grain::Fine, Grain::Coarse) => Some(grain.units_up(ahead as u64) * grain.unit()),
-            // Coarse units are multiples of fine ones.
-            _ => Some(ahead as u64),
+    /// Units from the reading's whole unit to the entry's time, unless it has
+    /// passed. The entry is not the empty one.
+    pub(crate) const fn ahead(self, reading: &Reading) -> Option<u64> {
+        let same_grain = match (self.grain(), reading.grain) {
+            (Grain::Coarse, Grain::Coarse) | (Grain::Fine, Grain::Fine) => true,
+            (Grain::Coarse, Grain::Fine) | (Grain::Fine, Grain::Coarse) => false,
+        };
+        if !same_grain {
+            return self.ahead_converted(reading);
+        }
+        match self.units_since(reading.units) {
+            0 => None,
+            units if units > reading.grain.horizon() => None,
+            units => Some(units),
+        }
+    }
+
+    /// The same for an entry of the other grain, from an earlier quota: rounded
+    /// up to whole units.
+    #[cold]
+    const fn ahead_converted(self, reading: &Reading) -> Option<u64> {
+        let moment = Moment::at(reading.now);
+        match self.due(&moment) + reading.rest() as i64 {
+            ..=0 => None,
+            ahead => Some(reading.grain.units_up(ahead as u64)),
         }
     }
 
@@ -251,7 +303,7 @@ impl Word {
             return None;
         }
         let grain = self.grain();
-        let units = moment.reading(grain).units;
+        let units = Reading::at(moment.now, grain).units;
         let then = units.wrapping_sub(grain.units_up(age));
         Some(Self::pack(Print(self.0 & PRINT_MASK), grain, then))
     }

@@ -24,6 +24,8 @@
 //! A preferred i to j and B preferred j to i, by times and then by position: so
 //! both times are equal, and then both preferred the lower position. This uses
 //! each slot's modification order only; it needs no stronger memory ordering.
+//! It does need the slots to be read once: the words in which a key was not found
+//! are the ones that choose its slot.
 //! (The clamp below makes a time earlier, but leaves it ahead of anything that
 //! has passed, which is what victims are chosen from.)
 //!
@@ -52,12 +54,15 @@
 //! argument above rests on modification orders, and `evictions` is a statistic.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use crate::bucket::{Bucket, Found, SLOTS};
+use crate::bucket::{Bucket, SLOTS, Seen};
 use crate::error::TableError;
 use crate::key::Key;
-use crate::ring::{Grain, Moment, Print, Word};
+#[cfg(target_os = "linux")]
+use crate::pages;
+use crate::ring::{Grain, Moment, Print, Reading, Word};
+use crate::tally::{OwnLine, Tally};
 use crate::time::Now;
 
 /// Slots for each client that is to be tracked: at a quarter full, a bucket
@@ -100,23 +105,18 @@ pub struct Table {
     /// What `bucket` answers with where it has to answer with something.
     spare: Bucket,
     latest: OwnLine,
-    evictions: OwnLine,
+    evictions: Tally,
 }
-
-/// A counter in a cache line of its own (two, as processors fetch in pairs).
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct OwnLine(AtomicU64);
 
 /// What a limiter's quota asks of its entries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// The unit to keep them in.
     pub(crate) grain: Grain,
-    /// How far ahead a time can lie, in nanoseconds.
+    /// How far ahead a time can lie, in units of the grain.
     pub(crate) window: u64,
-    /// How much further it can lie before it is moved to the window's end, at
-    /// least [`LEAST_SLACK`].
+    /// How much further it can lie before it is moved to the window's end, in
+    /// units of the grain: at least [`LEAST_SLACK`].
     pub(crate) slack: u64,
 }
 
@@ -138,6 +138,8 @@ impl Table {
         buckets
             .try_reserve_exact(count)
             .map_err(|_| TableError::OutOfMemory { bytes })?;
+        #[cfg(target_os = "linux")]
+        pages::prefer_large(buckets.spare_capacity_mut());
         buckets.resize_with(count, Bucket::default);
         // The compiler may turn the zeroes above into untouched pages.
         buckets
@@ -148,7 +150,7 @@ impl Table {
             buckets,
             spare: Bucket::default(),
             latest: OwnLine::default(),
-            evictions: OwnLine::default(),
+            evictions: Tally::default(),
         })
     }
 
@@ -164,8 +166,8 @@ impl Table {
     pub fn tracked(&self, now: Now) -> usize {
         let moment = Moment::at(now);
         let live = |bucket: &Bucket| {
-            let slots = bucket.read().into_iter();
-            slots.filter(|seen| seen.word.is_live(&moment)).count()
+            let words = bucket.read().into_iter();
+            words.filter(|word| word.is_live(&moment)).count()
         };
         self.buckets.iter().map(live).sum()
     }
@@ -174,7 +176,7 @@ impl Table {
     /// given one client one burst too many: alert on it, and size the table up.
     #[must_use]
     pub fn evictions(&self) -> u64 {
-        self.evictions.0.load(Ordering::Relaxed)
+        self.evictions.sum()
     }
 
     /// Keeps entries whose time has passed from coming round the ring as times
@@ -185,7 +187,7 @@ impl Table {
     /// back (see the module's documentation); either way they are free to take.
     pub fn sweep(&self, now: Now) {
         let moment = Moment::at(now);
-        for seen in self.buckets.iter().flat_map(Bucket::read) {
+        for seen in self.buckets.iter().flat_map(Bucket::slots) {
             if let Some(word) = seen.word.redated(SWEEP_AGE, &moment) {
                 // If it fails, somebody has just used the slot: nothing to do.
                 seen.replace(word);
@@ -193,11 +195,13 @@ impl Table {
         }
     }
 
-    /// Lets `decide` judge how far ahead the key's time lies (in nanoseconds;
-    /// `None` when it has passed) and, if it agrees, stores the time that it
-    /// returns. `decide` runs again when another thread was faster.
+    /// Lets `decide` judge how far ahead the key's time lies (in units of the
+    /// terms' grain, from the last whole one; `None` when it has passed) and, if
+    /// it agrees, stores the time that it returns. `decide` runs again when
+    /// another thread was faster.
     ///
     /// Lock-free: a round is lost only to another thread's success.
+    #[inline]
     pub(crate) fn decide<T, E>(
         &self,
         key: Key,
@@ -205,41 +209,36 @@ impl Table {
         terms: &Terms,
         decide: impl Fn(Option<u64>) -> Result<(T, u64), E>,
     ) -> Result<T, E> {
-        let (bucket, print, moment) = (self.bucket(key), Print::of(key), Moment::at(now));
+        let (bucket, print) = (self.bucket(key), Print::of(key));
+        let reading = Reading::at(now, terms.grain);
         loop {
-            let (seen, ahead, evicts) = match bucket.find(print, &moment) {
-                Found::Own(seen) => {
-                    let ahead = seen.word.ahead(terms.grain, &moment);
-                    (seen, ahead, false)
-                }
-                Found::Victim(seen) => {
-                    let live = seen.word.is_live(&moment);
-                    (seen, None, live)
-                }
+            let words = bucket.read();
+            let (seen, ahead, evicts) = match bucket.own(&words, print) {
+                Some(seen) => (seen, seen.word.ahead(&reading), false),
+                None => room(bucket, &words, now),
             };
             if let Some(end) = ahead.and_then(|ahead| self.clamp(ahead, now, terms)) {
-                seen.replace(Word::new(print, terms.grain, end, &moment));
+                seen.replace(Word::new(print, end, &reading));
                 continue;
             }
             let (outcome, ahead) = decide(ahead)?;
             self.note(now);
-            if seen.replace(Word::new(print, terms.grain, ahead, &moment)) {
+            if seen.replace(Word::new(print, ahead, &reading)) {
                 if evicts {
-                    self.evictions.0.fetch_add(1, Ordering::Relaxed);
+                    self.evictions.add();
                 }
                 return Ok(outcome);
             }
         }
     }
 
-    /// How far ahead the key's time lies, in nanoseconds, as [`Table::decide`]
-    /// would find it; `None` when it has passed. Writes nothing.
+    /// How far ahead the key's time lies, in units of the terms' grain, as
+    /// [`Table::decide`] would find it; `None` when it has passed. Writes nothing.
+    #[inline]
     pub(crate) fn ahead(&self, key: Key, now: Now, terms: &Terms) -> Option<u64> {
-        let moment = Moment::at(now);
-        let Found::Own(seen) = self.bucket(key).find(Print::of(key), &moment) else {
-            return None;
-        };
-        let ahead = seen.word.ahead(terms.grain, &moment)?;
+        let bucket = self.bucket(key);
+        let own = bucket.own(&bucket.read(), Print::of(key))?;
+        let ahead = own.word.ahead(&Reading::at(now, terms.grain))?;
         Some(self.clamp(ahead, now, terms).unwrap_or(ahead))
     }
 
@@ -253,23 +252,35 @@ impl Table {
     /// How far ahead a time should be that lies further ahead than the quota
     /// and this thread's lag can explain.
     fn clamp(&self, ahead: u64, now: Now, terms: &Terms) -> Option<u64> {
-        let beyond = |end: u64| ahead > end.saturating_add(terms.slack);
-        if !beyond(terms.window) {
-            return None;
-        }
+        (ahead > terms.window.saturating_add(terms.slack))
+            .then(|| self.clamp_by_lag(ahead, now, terms))
+            .flatten()
+    }
+
+    #[cold]
+    fn clamp_by_lag(&self, ahead: u64, now: Now, terms: &Terms) -> Option<u64> {
         let latest = self.latest.0.load(Ordering::Relaxed);
         let lag = latest.saturating_sub(now.as_nanos());
-        let end = terms.window.saturating_add(lag);
-        beyond(end).then_some(end)
+        let end = terms.window.saturating_add(terms.grain.units_up(lag));
+        (ahead > end.saturating_add(terms.slack)).then_some(end)
     }
 
     /// Keeps `latest` within a [`STEP`] of `now`, before an entry is written.
     fn note(&self, now: Now) {
         let latest = self.latest.0.load(Ordering::Relaxed);
-        if now.as_nanos() > latest.saturating_add(STEP) {
+        if now.as_nanos().saturating_sub(latest) > STEP {
             self.latest.0.fetch_max(now.as_nanos(), Ordering::Relaxed);
         }
     }
+}
+
+/// The slot that a newcomer takes, that it has no time of its own, and whether
+/// somebody loses theirs. Apart from `decide`, whose registers it would take.
+#[inline(never)]
+fn room<'a>(bucket: &'a Bucket, words: &[Word; SLOTS], now: Now) -> (Seen<'a>, Option<u64>, bool) {
+    let moment = Moment::at(now);
+    let seen = bucket.victim(words, &moment);
+    (seen, None, seen.word.is_live(&moment))
 }
 
 impl fmt::Debug for Table {
