@@ -52,6 +52,7 @@
     )
 )]
 
+mod atomic;
 mod bucket;
 mod error;
 mod gauge;
@@ -59,6 +60,8 @@ mod key;
 mod limiter;
 mod occupancy;
 mod quota;
+#[cfg(all(test, loom))]
+mod races;
 mod ring;
 mod table;
 mod time;

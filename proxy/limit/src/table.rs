@@ -25,7 +25,10 @@
 //! both times are equal, and then both preferred the lower position. This uses
 //! each slot's modification order only; it needs no stronger memory ordering.
 //! (The clamp below makes a time earlier, but leaves it ahead of anything that
-//! has passed, which is what victims are chosen from.)
+//! has passed, which is what victims are chosen from. By a clock that lags it may
+//! not: see "Changes of quotas".)
+//!
+//! The models in `races` run these rules through their interleavings.
 //!
 //! # Clocks
 //! Threads may come with times out of order, by a lag of `s`: one that read the
@@ -43,6 +46,13 @@
 //! latest time of any decision that was allowed (within [`STEP`]), by which the
 //! lag is known.
 //!
+//! A lag that `latest` does not tell, of a thread that was suspended for longer
+//! than the new window while it moved a time, can leave that time passed for the
+//! others and earlier than what they read there before. Two threads that insert
+//! one key of that bucket meanwhile can then choose two slots, and that key gets
+//! one burst more, once. Nothing counts it: it takes a change of quotas and three
+//! threads in one bucket in those instants.
+//!
 //! # Synchronization
 //! | write | read | so that |
 //! |---|---|---|
@@ -52,8 +62,8 @@
 //! argument above rests on modification orders, and `evictions` is a statistic.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::atomic::{AtomicU64, Ordering};
 use crate::bucket::{Bucket, Found, SLOTS};
 use crate::error::TableError;
 use crate::key::Key;
