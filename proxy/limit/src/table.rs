@@ -100,7 +100,9 @@ const SWEEP_AGE: u64 = 60_000_000_000;
 /// While [`Table::evictions`] stays the same, no key is ever let through more
 /// often than `burst + rate * t`. Each live eviction can give one key back at
 /// most one burst. Where a thread decides with a time that lags `s` behind the
-/// others', `t` counts as longer by `s`. Two keys share an entry with a
+/// others', `t` counts as longer by `s`. When a quota has just changed, a thread
+/// that lags more than the new window can in a rare race give one key one burst
+/// more, which nothing counts. Two keys share an entry with a
 /// probability of at most 4.8e-7.
 ///
 /// # Upkeep

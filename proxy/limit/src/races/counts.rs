@@ -131,6 +131,25 @@ fn a_gauge_is_exact() {
 }
 
 #[test]
+fn a_gauge_refuses_nobody_while_a_place_is_free() {
+    // The only place is given back and asked for again, beside somebody else.
+    model(|| {
+        let gauge = Arc::new(Gauge::new());
+        let held = gauge.try_acquire(1);
+        let other = {
+            let gauge = Arc::clone(&gauge);
+            thread::spawn(move || gauge.try_acquire(1))
+        };
+        drop(held);
+        let again = gauge.try_acquire(1);
+        let other = other.join().unwrap();
+        assert_eq!(gauge.get(), 1, "one of the two has it");
+        drop((again, other));
+        assert_eq!(gauge.get(), 0);
+    });
+}
+
+#[test]
 fn a_gauge_gets_its_places_back() {
     model(|| {
         let gauge = Arc::new(Gauge::new());
