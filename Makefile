@@ -1,6 +1,7 @@
 # make run     the demo: an app, the gate before it, a flood; then the gate stays up until Ctrl-C
 # make run UPSTREAM=127.0.0.1:3000     the gate before your own app, in observe mode
 # make test    all tests
+# make loom    the limiter's races, through all their interleavings
 # make check   formatting, lints and documentation, with warnings denied
 # make bench   the gate beside nginx, as ratios: benches/README.md
 # make install [PREFIX=/usr/local]     the binary and its manual page
@@ -15,7 +16,7 @@ BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
 TEST_TOOLS = curl:curl kill:procps nginx:nginx-light promtool:prometheus wrk:wrk
 BENCH_TOOLS = nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
 
-.PHONY: run test check build bench install build-tools test-tools bench-tools cargo
+.PHONY: run test loom check build bench install build-tools test-tools bench-tools cargo
 
 run: build
 ifdef UPSTREAM
@@ -29,6 +30,9 @@ build: build-tools
 
 test: build-tools test-tools
 	$(CARGO) test --workspace --locked
+
+loom: build-tools
+	RUSTFLAGS="--cfg loom" $(CARGO) test --package tidegate-limit --lib --profile loom --locked
 
 check: build-tools
 	$(CARGO) fmt --all --check

@@ -1,7 +1,6 @@
 //! A cache line of eight slots.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use crate::atomic::{AtomicU64, Ordering};
 use crate::ring::{Moment, Print, Word};
 
 /// Slots in a bucket.

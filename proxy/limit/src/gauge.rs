@@ -1,7 +1,8 @@
 //! One total with a limit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::atomic::{AtomicU32, Ordering};
 
 /// How many of one thing are in use in all, such as open connections.
 ///
@@ -26,10 +27,8 @@ pub struct GaugePermit {
 impl Gauge {
     /// A gauge at zero.
     #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            in_use: AtomicU32::new(0),
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Takes a place, if fewer than `max` are taken.

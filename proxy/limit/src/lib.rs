@@ -53,6 +53,7 @@
     )
 )]
 
+mod atomic;
 mod bucket;
 mod error;
 mod gauge;
@@ -65,6 +66,8 @@ mod occupancy;
 #[allow(unsafe_code)]
 mod pages;
 mod quota;
+#[cfg(all(test, loom))]
+mod races;
 mod ring;
 mod table;
 mod tally;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::atomic::{AtomicU32, Ordering};
 use crate::error::TableError;
 use crate::key::Key;
 
@@ -26,7 +26,7 @@ const LONGEST_ROW: u64 = 1 << 32;
 ///   refused only once all that share its counters reach its limit together.
 /// - Two threads that ask for a key's last place at the same instant may both
 ///   be refused. A refusal that finds the key at its limit writes nothing.
-/// - A counter holds 2^32 - 1 permits, whose own memory would be 100 GB.
+/// - A counter holds 2^32 - 1 permits, whose own memory would be 64 GiB.
 ///
 /// # Synchronization
 /// A thread raises the first counter, then the second, then looks at both. Of

@@ -27,7 +27,10 @@
 //! It does need the slots to be read once: the words in which a key was not found
 //! are the ones that choose its slot.
 //! (The clamp below makes a time earlier, but leaves it ahead of anything that
-//! has passed, which is what victims are chosen from.)
+//! has passed, which is what victims are chosen from. By a clock that lags it may
+//! not: see "Changes of quotas".)
+//!
+//! The models in `races` run these rules through their interleavings.
 //!
 //! # Clocks
 //! Threads may come with times out of order, by a lag of `s`: one that read the
@@ -45,6 +48,13 @@
 //! latest time of any decision that was allowed (within [`STEP`]), by which the
 //! lag is known.
 //!
+//! A lag that `latest` does not tell, of a thread that was suspended for longer
+//! than the new window while it moved a time, can leave that time passed for the
+//! others and earlier than what they read there before. Two threads that insert
+//! one key of that bucket meanwhile can then choose two slots, and that key gets
+//! one burst more, once. Nothing counts it: it takes a change of quotas and three
+//! threads in one bucket in those instants.
+//!
 //! # Synchronization
 //! | write | read | so that |
 //! |---|---|---|
@@ -54,8 +64,8 @@
 //! argument above rests on modification orders, and `evictions` is a statistic.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 
+use crate::atomic::{AtomicU64, Ordering};
 use crate::bucket::{Bucket, SLOTS, Seen};
 use crate::error::TableError;
 use crate::key::Key;
@@ -95,7 +105,9 @@ const SWEEP_AGE: u64 = 60_000_000_000;
 /// While [`Table::evictions`] stays the same, no key is ever let through more
 /// often than `burst + rate * t`. Each live eviction can give one key back at
 /// most one burst. Where a thread decides with a time that lags `s` behind the
-/// others', `t` counts as longer by `s`. Two keys share an entry with a
+/// others', `t` counts as longer by `s`. When a quota has just changed, a thread
+/// that lags more than the new window can in a rare race give one key one burst
+/// more, which nothing counts. Two keys share an entry with a
 /// probability of at most 4.8e-7.
 ///
 /// # Upkeep
@@ -104,7 +116,7 @@ pub struct Table {
     buckets: Vec<Bucket>,
     /// What `bucket` answers with where it has to answer with something.
     spare: Bucket,
-    latest: OwnLine,
+    latest: OwnLine<AtomicU64>,
     evictions: Tally,
 }
 

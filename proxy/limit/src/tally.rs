@@ -18,14 +18,15 @@ thread_local! {
 /// 2 KiB for any number of threads; adding allocates nothing.
 ///
 /// # Synchronization
-/// Relaxed throughout: it is a statistic and publishes nothing.
+/// Relaxed throughout: it is a statistic and publishes nothing. Nothing is decided
+/// by it, so that loom has nothing to explore either.
 #[derive(Debug, Default)]
-pub(crate) struct Tally([OwnLine; LANES]);
+pub(crate) struct Tally([OwnLine<AtomicU64>; LANES]);
 
-/// A number in a cache line of its own (two, as processors fetch in pairs).
+/// Something in a cache line of its own (two, as processors fetch in pairs).
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct OwnLine(pub(crate) AtomicU64);
+pub(crate) struct OwnLine<T>(pub(crate) T);
 
 impl Tally {
     /// Adds one.

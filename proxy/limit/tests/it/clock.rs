@@ -34,6 +34,26 @@ fn going_back_gives_nothing_and_forgets_nothing() {
 }
 
 #[test]
+fn going_back_by_hours_gives_one_burst_at_most() {
+    // Coarse entries stay ahead for days. Fine ones look passed beyond 10
+    // minutes: they start afresh, and are as strict from then on.
+    for (quota, again) in [(per_second(10, 20), 0), (per_second(100_000, 50), 50)] {
+        for lag in [HOUR / 2, HOUR, 5 * HOUR / 2] {
+            let table = table(4);
+            let limiter = Limiter::new(quota, &table);
+            let (now, before) = (at(10 * HOUR), at(10 * HOUR - lag));
+            assert_eq!(drain(&limiter, key(0), now).0, quota.burst().get());
+            assert_eq!(drain(&limiter, key(0), before).0, again, "{quota:?}, {lag}");
+            assert_eq!(drain(&limiter, key(0), before).0, 0, "{quota:?}, {lag}");
+            // Others are served at the earlier time as at any.
+            assert_eq!(drain(&limiter, key(1), before).0, quota.burst().get());
+            assert_eq!(drain(&limiter, key(1), before).0, 0);
+            assert_eq!(table.evictions(), 0);
+        }
+    }
+}
+
+#[test]
 fn no_time_panics_or_forgets() {
     for quota in [
         per_second(1_000_000, 1_000_000),

@@ -63,6 +63,37 @@ fn advance(table: &Table, now: &mut u64, by: u64) {
     *now = end;
 }
 
+/// The ends of what can be built, and both sides of the border between the two
+/// grains.
+#[test]
+fn corners_decide_as_the_model() {
+    let rates = [
+        (1, 3600),
+        (1, 60),
+        (1, 1),
+        (4_999, 1),
+        (5_001, 1),
+        (1_000_000, 1),
+    ];
+    for (count, seconds) in rates {
+        for burst in [1, 2, 239, 1_000_000] {
+            let per = Duration::from_secs(seconds);
+            let Ok(quota) = Quota::new(n(count), per, n(burst)) else {
+                continue;
+            };
+            let (limiter, mut model) = (Limiter::new(quota, &table(1)), Model::new(&quota));
+            let mut now = COARSE_RING - HOUR;
+            for turn in 0..200_u64 {
+                let cost = n([1, burst.div_ceil(3), burst][turn as usize % 3]);
+                let expected = model.take(cost, at(now));
+                let decision = limiter.take(key(0), cost, at(now));
+                assert_eq!(decision, expected, "{quota:?}, turn {turn}");
+                now += nanos(quota.interval()) * turn % 7 / 3 * u64::from(burst.div_ceil(50));
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(cases(400))]
 

@@ -16,6 +16,8 @@ mod clock;
 mod crowded;
 /// Random schedules decide as the model does, across the ring's wrap.
 mod exact;
+/// Chosen keys, floods, sizes beyond the machine.
+mod hostile;
 /// Domains and hashes.
 mod key;
 /// What is in use at once.

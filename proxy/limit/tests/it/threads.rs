@@ -1,8 +1,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use tidegate_limit::{Limiter, Quota, Table};
+use tidegate_limit::{Domain, KeyHasher, Limiter, Quota, Table};
 
 use crate::model::{HOUR, SECOND, at, is_allowed, key, n, nanos, per_hour, per_second, table};
 
@@ -41,8 +41,9 @@ fn hammer_one_client(quota: Quota, tick: u64) {
         };
         (0..turns).filter(take).count() as u64
     });
-    let time = turns * THREADS * tick;
-    let most = u64::from(quota.burst().get()) + time / nanos(quota.interval()) + 1;
+    // From the first time that was asked with to the last one.
+    let time = (turns * THREADS - 1) * tick;
+    let most = u64::from(quota.burst().get()) + time / nanos(quota.interval());
     assert_eq!(table.evictions(), 0);
     assert!(allowed <= most, "{allowed} of {most}");
     // What a thread asked with an old time for, another one has had.
@@ -55,23 +56,39 @@ fn one_client_is_never_let_through_too_often() {
     hammer_one_client(per_second(1_000_000, 1_000), 100);
 }
 
-/// Each client may pass once; all threads ask for it at the same time.
-fn race_for_newcomers(table: &Arc<Table>, clients: std::ops::Range<u64>, now: u64) {
-    let limiter = Limiter::new(per_hour(1, 1), table);
-    let count = clients.end - clients.start;
-    let (before, over) = (table.evictions(), AtomicBool::new(false));
-    let allowed = thread::scope(|scope| {
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+/// Runs `work` while a further thread sweeps the table over and over.
+fn beside_a_sweep(table: &Table, now: u64, work: impl FnOnce() -> u64) -> u64 {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 table.sweep(at(now));
             }
         });
-        let allowed = together(|_| {
+        // Also when `work` panics, or the sweep would never end.
+        let _ends = OnDrop(|| over.store(true, Ordering::Relaxed));
+        work()
+    })
+}
+
+/// Each client may pass once; all threads ask for it at the same time.
+fn race_for_newcomers(table: &Arc<Table>, clients: std::ops::Range<u64>, now: u64) {
+    let limiter = Limiter::new(per_hour(1, 1), table);
+    let count = clients.end - clients.start;
+    let before = table.evictions();
+    let allowed = beside_a_sweep(table, now, || {
+        together(|_| {
             let take = |client: &u64| is_allowed(limiter.take(key(*client), n(1), at(now)));
             clients.clone().filter(take).count() as u64
-        });
-        over.store(true, Ordering::Relaxed);
-        allowed
+        })
     });
     assert_eq!((table.evictions() - before, allowed), (0, count));
 }
@@ -101,4 +118,70 @@ fn a_crowded_table_stays_within_its_evictions() {
     });
     assert!(table.evictions() > 0);
     assert!(allowed <= 3 * (60 + table.evictions()));
+}
+
+/// A quota and the domain of its keys.
+struct Limit {
+    domain: u16,
+    limiter: Limiter,
+}
+
+/// All clients of one thread, under all limits: how many tokens each got. Costs
+/// of one to three as long as they pass, then single tokens until none is left.
+fn take_all(limits: &[Limit], clients: &[u64], thread: u64, now: u64) -> Vec<u32> {
+    let hasher = KeyHasher::from_secret(1, 2);
+    let take_of = |limit: &Limit, client: u64| {
+        let key = hasher.key(Domain::Numbered(limit.domain), &client.to_ne_bytes());
+        let (mut taken, mut cost) = (0, 1 + thread as u32 % 3);
+        while cost > 0 {
+            if is_allowed(limit.limiter.take(key, n(cost), at(now))) {
+                taken += cost;
+            } else {
+                cost -= 1;
+            }
+        }
+        taken
+    };
+    let all = clients.iter();
+    all.flat_map(|client| limits.iter().map(|limit| take_of(limit, *client)))
+        .collect()
+}
+
+#[test]
+fn limits_over_one_table_give_exactly_their_bursts() {
+    let table = table(20_000);
+    let quotas = [
+        per_hour(7, 7),
+        per_second(10, 20),
+        per_second(1_000, 2),
+        per_second(1_000_000, 90),
+    ];
+    let limits = quotas.map(|quota| Limiter::new(quota, &table));
+    let bursts = quotas.map(|quota| quota.burst().get());
+    let limits: Vec<_> = (0..)
+        .zip(limits)
+        .map(|(domain, limiter)| Limit { domain, limiter })
+        .collect();
+    for round in 0..10 {
+        // Half of the clients come back, when all they used has come back.
+        let clients: Vec<_> = (round * 250..round * 250 + 500).collect();
+        let now = round * 2 * HOUR;
+        let totals = Mutex::new(vec![0; clients.len() * limits.len()]);
+        beside_a_sweep(&table, now, || {
+            together(|thread| {
+                let taken = take_all(&limits, &clients, thread, now);
+                let mut totals = totals.lock().unwrap();
+                totals
+                    .iter_mut()
+                    .zip(taken)
+                    .for_each(|(sum, taken)| *sum += taken);
+                0
+            })
+        });
+        let totals = totals.into_inner().unwrap();
+        for (client, got) in clients.iter().zip(totals.chunks(limits.len())) {
+            assert_eq!(got, bursts, "client {client}, round {round}");
+        }
+        assert_eq!(table.evictions(), 0);
+    }
 }
