@@ -126,7 +126,7 @@ impl<'policy> Claims<'policy> {
         now: Now,
     ) -> Result<Permits, Refusal<'policy>> {
         // A single limit that refuses takes nothing anyway.
-        if self.tokens.len() > 1 {
+        if self.tokens.len() > 1 || !self.places.is_empty() {
             self.look_at_tokens(cost, now)?;
         }
         let mut permits = Permits::default();

@@ -1,144 +1,104 @@
 //! Why a request is decided as it is: every fact and rule, and the state of every counter, read and
 //! not touched. It goes the way of a request, through the same stages.
 
+mod asked;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use tidegate_config::Mode;
-use tidegate_limit::{Decision, Now};
+use tidegate_config::{Mode, Per};
+use tidegate_limit::Decision;
 
 use crate::admin::wire::{Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
-use crate::claims::Claim;
+use crate::claims::{Claim, Claims, Place};
+use crate::door;
 use crate::gate::Gate;
-use crate::head::{self, Head, HeadError, MAX_FIELDS};
+use crate::head::{self, Head, MAX_FIELDS};
 use crate::identity::{Identity, identify};
 use crate::known::Entry;
-use crate::policy::Policy;
+use crate::policy::{ClientRules, Policy};
+use crate::reason::Reason;
+use crate::refuse::status;
 use crate::verdict::Case;
 
-/// A request as an operator describes it.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'text> {
-    /// Its method.
-    pub method: &'text str,
-    /// Its path.
-    pub path: &'text str,
-    /// The host it asks for.
-    pub host: Option<&'text str>,
-    /// Its other header fields, one a line.
-    pub fields: &'text str,
-}
+pub use asked::Asked;
 
-impl Asked<'_> {
-    /// The head of the request.
-    fn head(&self) -> String {
-        let Asked { method, path, .. } = self;
-        let mut head = match self.host {
-            Some(host) => format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n"),
-            // The one version that needs no host.
-            None => format!("{method} {path} HTTP/1.0\r\n"),
-        };
-        for field in self.fields.lines() {
-            head.push_str(field);
-            head.push_str("\r\n");
-        }
-        head.push_str("\r\n");
-        head
-    }
-}
-
-/// Explains what would be decided now about this request of a client.
+/// Explains what would be decided now about this request of a client, which is known by these
+/// entries.
 ///
 /// # Errors
-/// When the gate would not even understand such a request; the text says why.
+/// When there can be no such request, or the gate refuses it unread; the text says why.
 pub fn explain(
     gate: &Gate,
     address: IpAddr,
     known_by: Vec<Entry>,
     asked: &Asked,
 ) -> Result<Explanation, String> {
-    let bytes = asked.head();
+    let bytes = asked.head()?;
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let head = head::parse(bytes.as_bytes(), &mut fields).map_err(why)?;
+    let head = head::parse(&bytes, &mut fields).map_err(asked::why)?;
     let policy = gate.policy.load();
     let identity = identify(&policy, &gate.limits.hasher, address, &head);
     let case = gate.case(&policy, &head, &identity);
-    let request = &case.request;
-    let (claims, cost) = (case.claims(), case.cost());
+    let claims = case.claims();
     let rules = &policy.client;
+    let tokens = claims.tokens.iter().map(|claim| tokens(claim, &case));
+    let limits: Vec<Tokens> = tokens.collect();
     Ok(Explanation {
         address,
-        client: prefix(address, rules.ipv4_prefix, rules.ipv6_prefix),
+        client: prefix(address, rules),
         network: network(&policy, address),
         speaks_for_others: rules.speaks_for_others(address),
-        mode: case.mode.to_string(),
+        mode: gate.mode.record(),
         known_by,
-        exempt_path: request.exempt,
+        exempt_path: case.request.exempt,
         connections: Use {
             used: gate.limits.connections.count(identity.client_key),
             most: policy.client_connections.get(),
         },
+        all_connections: Use {
+            used: gate.connections.get(),
+            most: policy.connections.get(),
+        },
+        closed_at_door: door::look(gate, address)
+            .err()
+            .map(|reason| reason.label().to_owned()),
         request: described(&head),
-        route: request.route.map(|route| Route {
-            number: route.number,
-            matches: route.to_string(),
-            upstream: route.upstream.name().to_owned(),
-            cost: cost.get(),
-            exempt: route.exempt,
-        }),
-        tenant: tenant(&identity),
-        limits: claims
-            .tokens
-            .iter()
-            .map(|claim| tokens(claim, cost, case.now))
-            .collect(),
-        in_flight: claims
-            .places
-            .iter()
-            .map(|place| InFlight {
-                reason: place.reason.label().to_owned(),
-                places: Use {
-                    used: gate.limits.in_flight.count(place.key),
-                    most: place.most.get(),
-                },
-            })
-            .collect(),
-        verdict: verdict(&case),
+        route: route(&case),
+        tenant: tenant(&policy, &identity),
+        in_flight: in_flight(&claims, &case),
+        verdict: verdict(&case, &limits),
+        limits,
     })
 }
 
-fn verdict(case: &Case) -> Verdict {
+fn verdict(case: &Case, limits: &[Tokens]) -> Verdict {
     let refusal = case.foresee().err();
-    let unenforced = case.mode == Mode::Observe && case.request.route.is_some();
+    let enforced = match case.mode {
+        Mode::Observe => case.destination().err(),
+        Mode::Normal | Mode::KnownOnly => refusal,
+    };
+    let told = enforced.or(refusal);
+    // Behind the limit that refuses there may be one that refuses for longer.
+    let spent = told.is_some_and(|refusal| refusal.limit.is_some());
+    let wait = limits.iter().map(|limit| limit.wait).fold(0.0, f64::max);
     Verdict {
-        forward: refusal.is_none() || unenforced,
-        reason: refusal.map(|refusal| refusal.reason.label().to_owned()),
-        wait: refusal.and_then(|refusal| Some(refusal.wait?.as_secs_f64())),
-    }
-}
-
-fn why(error: HeadError) -> String {
-    match error {
-        HeadError::Malformed(rule) => format!("no such request is understood: {rule}"),
-        HeadError::TooLarge => "the gate refuses such a request: its head is too large".to_owned(),
-        HeadError::TargetTooLong => {
-            "the gate refuses such a request: its path is too long".to_owned()
-        }
-        HeadError::Version | HeadError::Method => {
-            "the gate refuses every request with this method".to_owned()
-        }
+        forward: enforced.is_none(),
+        status: enforced.map(|refusal| status(refusal.reason).as_u16()),
+        reason: told.map(|refusal| refusal.reason.label().to_owned()),
+        wait: spent.then_some(wait),
     }
 }
 
 fn described(head: &Head) -> String {
-    match head.authority {
-        "" => format!("{} {} (no host)", head.method, head.path),
-        authority => format!("{} {authority}{}", head.method, head.path),
-    }
+    format!("{} {}{}", head.method, head.authority, head.path)
 }
 
-fn prefix(address: IpAddr, ipv4: u8, ipv6: u8) -> IpNet {
-    let length = if address.is_ipv4() { ipv4 } else { ipv6 };
+fn prefix(address: IpAddr, rules: &ClientRules) -> IpNet {
+    let length = match address {
+        IpAddr::V4(_) => rules.ipv4_prefix,
+        IpAddr::V6(_) => rules.ipv6_prefix,
+    };
     // The lengths were checked; an address stands for itself where they were not.
     IpNet::new(address, length).map_or(address.into(), |net| net.trunc())
 }
@@ -148,9 +108,21 @@ fn network(policy: &Policy, address: IpAddr) -> Option<IpNet> {
     Some(IpNet::new(address, length).ok()?.trunc())
 }
 
-fn tenant(identity: &Identity) -> Option<Tenant> {
+fn route(case: &Case) -> Option<Route> {
+    let route = case.request.route?;
+    Some(Route {
+        number: route.number,
+        matches: route.to_string(),
+        upstream: route.upstream.name().to_owned(),
+        cost: route.cost.get(),
+        exempt: route.exempt,
+    })
+}
+
+fn tenant(policy: &Policy, identity: &Identity) -> Option<Tenant> {
     let tenant = identity.tenant.as_ref()?;
     Some(Tenant {
+        from: policy.tenants.as_ref()?.from.to_string(),
         name: tenant.name.map(str::to_owned),
         tier: tenant.tier.name.clone(),
         own: tenant.tier.own,
@@ -158,17 +130,57 @@ fn tenant(identity: &Identity) -> Option<Tenant> {
     })
 }
 
-fn tokens(claim: &Claim, cost: std::num::NonZeroU32, now: Now) -> Tokens {
+fn tokens(claim: &Claim, case: &Case) -> Tokens {
     let limiter = &claim.limit.limiter;
-    let wait = match limiter.look(claim.key, cost, now) {
+    let wait = match limiter.look(claim.key, case.cost(), case.now) {
         Decision::Allowed { .. } => 0.0,
         Decision::Refused { wait } => wait.as_secs_f64(),
     };
     Tokens {
         reason: claim.reason.label().to_owned(),
+        set_in: set_in(claim.reason, case),
         rate: claim.limit.written.rate.to_string(),
         burst: limiter.quota().burst().get(),
-        left: limiter.peek(claim.key, now),
+        left: limiter.peek(claim.key, case.now),
         wait,
+    }
+}
+
+fn in_flight(claims: &Claims, case: &Case) -> Vec<InFlight> {
+    let place = |place: &Place| InFlight {
+        reason: place.reason.label().to_owned(),
+        set_in: set_in(place.reason, case),
+        places: Use {
+            used: case.limits.in_flight.count(place.key),
+            most: place.most.get(),
+        },
+    };
+    claims.places.iter().map(place).collect()
+}
+
+/// Where an operator finds the number behind a refusal.
+fn set_in(reason: Reason, case: &Case) -> String {
+    let route = case.request.route;
+    let number = route.map_or(0, |route| route.number);
+    let of_tenant = |key: &str| match case.identity.tenant.as_ref().map(|tenant| tenant.tier) {
+        Some(tier) if tier.own => format!("{key}, its own or of tier.{}", tier.name),
+        Some(tier) => format!("tier.{}.{key}", tier.name),
+        None => key.to_owned(),
+    };
+    match reason {
+        Reason::ClientRate => "client.limit".to_owned(),
+        Reason::NetworkRate => "client.ipv6_network.limit".to_owned(),
+        Reason::TenantRate => of_tenant("limit"),
+        Reason::TenantInFlight => of_tenant("in_flight"),
+        Reason::RouteInFlight => format!("in_flight of route {number}"),
+        _ => {
+            let per = route.and_then(|route| Some(route.limit.as_ref()?.0));
+            let whose = match per {
+                Some(Per::Client) => "for this client",
+                Some(Per::Tenant) => "for this tenant",
+                Some(Per::Route) | None => "for all",
+            };
+            format!("limit of route {number}, {whose}")
+        }
     }
 }

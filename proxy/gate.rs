@@ -9,6 +9,7 @@ use tidegate_limit::Gauge;
 
 use crate::account::Account;
 use crate::clock;
+use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
 use crate::known::KnownSet;
@@ -52,9 +53,21 @@ impl Gate {
                 route: policy.routes.find(head),
                 known: self.known.load().contains(identity.client),
                 exempt: policy.is_exempt(head.path),
+                for_the_gate: is_last(head),
             },
             mode: self.mode.mode(),
             now: clock::now(),
         }
     }
+}
+
+/// RFC 9110 section 7.6.2: `OPTIONS` whose `Max-Forwards` is zero must not be forwarded, and is
+/// answered by the gate.
+fn is_last(head: &Head) -> bool {
+    if head.method != "OPTIONS" {
+        return false;
+    }
+    let value = head.values("max-forwards").next();
+    let value = value.and_then(|value| http::HeaderValue::from_bytes(value).ok());
+    max_forwards(value.as_ref()) == Some(0)
 }

@@ -66,8 +66,13 @@ impl ClientRules {
     pub fn network_key(&self, hasher: &KeyHasher, client: IpAddr) -> Option<Key> {
         match (client, self.ipv6_network) {
             (IpAddr::V6(address), Some(length)) => {
-                let network = first_bits(address, length);
-                Some(hasher.key(Domain::Network, &network.octets()))
+                let network = first_bits(address, length).to_bits();
+                // With its length: the first /48 of a /32 is not the /32, whose budget must not be
+                // what the one has left when the prefix is changed.
+                let mut bytes = [length; 17];
+                let (octets, _length) = bytes.split_at_mut(16);
+                octets.copy_from_slice(&network.to_be_bytes());
+                Some(hasher.key(Domain::Network, &bytes))
             }
             _ => None,
         }

@@ -28,6 +28,8 @@ pub struct Request<'request> {
     pub known: bool,
     /// Whether its path stays open in `known-only`.
     pub exempt: bool,
+    /// Whether the gate itself is the one who is asked.
+    pub for_the_gate: bool,
 }
 
 /// Why a request is refused, and when to come back.
@@ -84,7 +86,7 @@ impl<'request> Case<'request, '_> {
     pub fn decide(&self) -> Result<(&'request Route, Permits), Refusal<'request>> {
         self.enter()?;
         let permits = self.claims().take(self.limits, self.cost(), self.now)?;
-        Ok((self.route()?, permits))
+        Ok((self.destination()?, permits))
     }
 
     /// What would be decided; takes nothing.
@@ -94,7 +96,20 @@ impl<'request> Case<'request, '_> {
     pub fn foresee(&self) -> Result<(), Refusal<'request>> {
         self.enter()?;
         self.claims().look(self.limits, self.cost(), self.now)?;
-        self.route().map(|_| ())
+        self.destination().map(|_| ())
+    }
+
+    /// Where the request goes when nothing is enforced, as in `observe`.
+    ///
+    /// # Errors
+    /// The refusal, when there is no such place.
+    pub fn destination(&self) -> Result<&'request Route, Refusal<'request>> {
+        let nowhere = |reason| Refusal::new(reason, None);
+        let route = self.request.route.ok_or(nowhere(Reason::NoRoute))?;
+        match self.request.for_the_gate {
+            true => Err(nowhere(Reason::MaxForwards)),
+            false => Ok(route),
+        }
     }
 
     fn enter(&self) -> Result<(), Refusal<'request>> {
@@ -117,11 +132,6 @@ impl<'request> Case<'request, '_> {
     pub fn cost(&self) -> NonZeroU32 {
         let route = self.request.route;
         route.map_or(NonZeroU32::MIN, |route| route.cost)
-    }
-
-    fn route(&self) -> Result<&'request Route, Refusal<'request>> {
-        let none = Refusal::new(Reason::NoRoute, None);
-        self.request.route.ok_or(none)
     }
 }
 

@@ -17,6 +17,8 @@ use super::Problem;
 
 /// How long an answer may take; a reload looks names up, which has its own deadline.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Bytes of a URI: more does not fit into one, as the `http` crate has them.
+const LONGEST: usize = 65_534;
 
 /// Speaks to one gate.
 #[derive(Clone, Debug)]
@@ -42,6 +44,12 @@ pub enum ClientError {
     Denied {
         /// The socket.
         socket: PathBuf,
+    },
+    /// No URI has room for what is asked.
+    #[error("this is too long to be asked about: {length} bytes, and {LONGEST} can be")]
+    TooLong {
+        /// Of the URI.
+        length: usize,
     },
     /// The gate said no, and why.
     #[error("{}", .0.detail)]
@@ -82,7 +90,11 @@ impl Client {
         query: &impl Serialize,
     ) -> Result<T, ClientError> {
         let query = serde_urlencoded::to_string(query).map_err(|error| self.broken(error))?;
-        self.get(&format!("{path}?{query}"))
+        let uri = format!("{path}?{query}");
+        match uri.len() {
+            length if length > LONGEST => Err(ClientError::TooLong { length }),
+            _ => self.get(&uri),
+        }
     }
 
     /// Changes something.

@@ -1,10 +1,13 @@
 //! `tidegate explain`: every fact and rule that decides about a client's request now.
 
+mod advice;
+
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
-use super::{Context, Format, output};
-use crate::admin::wire::{ExplainQuery, Explanation, Tokens};
+use super::{Context, Format, mode, output};
+use crate::admin::wire::{ExplainQuery, Explanation, Route, Tokens};
+use crate::door::DoorReason;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -49,7 +52,8 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> anyhow::Result<()>
         Format::Json => output::json(&explanation),
         Format::Human => {
             let mut text = String::new();
-            write_facts(&explanation, &mut text)?;
+            write_client(&explanation, &mut text)?;
+            write_request(&explanation, &mut text)?;
             write_limits(&explanation, &mut text)?;
             write_verdict(&explanation, &mut text)?;
             output::text(&text)
@@ -57,7 +61,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> anyhow::Result<()>
     }
 }
 
-fn write_facts(said: &Explanation, out: &mut String) -> fmt::Result {
+fn write_client(said: &Explanation, out: &mut String) -> fmt::Result {
     write!(out, "client       {}", said.address)?;
     if said.client.prefix_len() < said.client.max_prefix_len() {
         write!(out, ", counted as {}", said.client)?;
@@ -69,61 +73,75 @@ fn write_facts(said: &Explanation, out: &mut String) -> fmt::Result {
     if said.speaks_for_others {
         writeln!(
             out,
-            "             a trusted proxy: the clients that it names are judged, not itself"
+            "             A TRUSTED PROXY: who it asks for is judged and not itself; explain their \
+             addresses"
         )?;
     }
-    writeln!(out, "request      {}", output::plain(&said.request))?;
-    writeln!(out, "mode         {}", said.mode)?;
     write_known(said, out)?;
-    let connections = said.connections;
-    let full = if connections.used >= connections.most {
-        ": new ones are closed"
-    } else {
-        ""
-    };
+    let (own, all) = (said.connections, said.all_connections);
     writeln!(
         out,
-        "connections  {} open of {}{full}",
-        connections.used, connections.most
+        "connections  {} open of {}; of all clients {} of {}",
+        own.used, own.most, all.used, all.most
     )?;
-    match &said.route {
-        Some(route) => writeln!(
+    if let Some(cap) = cap(said) {
+        writeln!(out, "             NEW ONES ARE CLOSED: {cap} is reached")?;
+    }
+    Ok(())
+}
+
+/// The key of the cap that closes new connections of the client.
+fn cap(said: &Explanation) -> Option<&'static str> {
+    let reason = said.closed_at_door.as_deref()?;
+    match reason == DoorReason::Total.label() {
+        true => Some("connections.total"),
+        false => Some("client.connections"),
+    }
+}
+
+fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
+    let Some((first, more)) = said.known_by.split_first() else {
+        return writeln!(out, "known        no");
+    };
+    let by = output::plain(&first.source);
+    write!(out, "known        yes: {} from {by}", first.prefix)?;
+    if let Some(until) = first.until {
+        write!(out, " until {}", output::time(until))?;
+    }
+    match more.len() {
+        0 => writeln!(out),
+        count => writeln!(out, ", and {count} more"),
+    }
+}
+
+fn write_request(said: &Explanation, out: &mut String) -> fmt::Result {
+    writeln!(out, "mode         {}", mode::sentence(&said.mode))?;
+    writeln!(out, "request      {}", output::plain(&said.request))?;
+    if said.exempt_path {
+        writeln!(
             out,
-            "route        {}: {} -> {}; takes {} of each limit{}",
-            route.number,
-            route.matches,
-            route.upstream,
-            tokens(route.cost),
-            if route.exempt {
-                ", and meets its own alone"
-            } else {
-                ""
-            }
-        )?,
+            "             a path of known_only.exempt_paths: open to everybody in known-only"
+        )?;
+    }
+    match &said.route {
+        Some(route) => write_route(route, out)?,
         None => writeln!(out, "route        none matches")?,
     }
     write_tenant(said, out)
 }
 
-fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
-    let exempt = if said.exempt_path {
-        "; the path is open to everybody"
-    } else {
-        ""
-    };
-    match said.known_by.split_first() {
-        None => writeln!(out, "known        no{exempt}"),
-        Some((first, more)) => {
-            let by = output::plain(&first.source);
-            write!(out, "known        yes: {} from {by}", first.prefix)?;
-            if let Some(until) = first.until {
-                write!(out, " until {}", output::time(until))?;
-            }
-            match more.len() {
-                0 => writeln!(out, "{exempt}"),
-                count => writeln!(out, ", and {count} more{exempt}"),
-            }
-        }
+fn write_route(route: &Route, out: &mut String) -> fmt::Result {
+    write!(
+        out,
+        "route        {}: {} -> {}",
+        route.number, route.matches, route.upstream
+    )?;
+    if route.cost > 1 {
+        write!(out, "; takes {} tokens of each limit", route.cost)?;
+    }
+    match route.exempt {
+        true => writeln!(out, "; exempt, so that only its own limits apply"),
+        false => writeln!(out),
     }
 }
 
@@ -131,16 +149,16 @@ fn write_tenant(said: &Explanation, out: &mut String) -> fmt::Result {
     let Some(tenant) = &said.tenant else {
         return Ok(());
     };
+    let (tier, from) = (&tenant.tier, output::plain(&tenant.from));
     let own = if tenant.own {
         " with numbers of its own"
     } else {
         ""
     };
-    let tier = &tenant.tier;
     match (&tenant.name, &tenant.source) {
         (None, _) => writeln!(
             out,
-            "tenant       not listed: shares tier {tier} with all others that are not"
+            "tenant       none that is listed, by {from}: shares tier {tier} with all such requests"
         ),
         (Some(name), None) => writeln!(
             out,
@@ -149,7 +167,7 @@ fn write_tenant(said: &Explanation, out: &mut String) -> fmt::Result {
         ),
         (Some(name), Some(source)) => writeln!(
             out,
-            "tenant       {}, tier {tier}{own}: listed by {}",
+            "tenant       {}, tier {tier}{own}: by {from}, listed by {}",
             output::plain(name),
             output::plain(source)
         ),
@@ -157,22 +175,12 @@ fn write_tenant(said: &Explanation, out: &mut String) -> fmt::Result {
 }
 
 fn write_limits(said: &Explanation, out: &mut String) -> fmt::Result {
+    if said.limits.is_empty() && said.in_flight.is_empty() {
+        writeln!(out, "limit        none applies")?;
+    }
+    let cost = said.route.as_ref().map_or(1, |route| route.cost);
     for limit in &said.limits {
-        let Tokens {
-            reason,
-            rate,
-            burst,
-            left,
-            wait,
-        } = limit;
-        write!(
-            out,
-            "limit        {reason:<16} {left} of {burst} left, {rate}"
-        )?;
-        match *wait > 0.0 {
-            true => writeln!(out, ": REFUSES, for another {}", seconds(*wait))?,
-            false => writeln!(out)?,
-        }
+        write_limit(limit, cost, out)?;
     }
     for cap in &said.in_flight {
         let places = cap.places;
@@ -183,36 +191,63 @@ fn write_limits(said: &Explanation, out: &mut String) -> fmt::Result {
         };
         writeln!(
             out,
-            "in flight    {:<16} {} of {}{full}",
-            cap.reason, places.used, places.most
+            "in flight    {:<16} {} of {} ({}){full}",
+            cap.reason,
+            places.used,
+            places.most,
+            output::plain(&cap.set_in)
         )?;
     }
     Ok(())
 }
 
+fn write_limit(limit: &Tokens, cost: u32, out: &mut String) -> fmt::Result {
+    let Tokens {
+        reason,
+        set_in,
+        rate,
+        burst,
+        left,
+        wait,
+    } = limit;
+    let set_in = output::plain(set_in);
+    write!(
+        out,
+        "limit        {reason:<16} {left} of {burst} left, {rate} ({set_in})"
+    )?;
+    if *wait <= 0.0 {
+        return writeln!(out);
+    }
+    write!(out, ": REFUSES for another {}", seconds(*wait))?;
+    match cost {
+        1 => writeln!(out),
+        cost => writeln!(out, ", needs {cost}"),
+    }
+}
+
 fn write_verdict(said: &Explanation, out: &mut String) -> fmt::Result {
     let verdict = &said.verdict;
-    let Some(reason) = &verdict.reason else {
-        return writeln!(out, "verdict      forwarded");
-    };
-    match verdict.forward {
-        true => write!(out, "verdict      forwarded; normal would refuse: {reason}")?,
-        false => write!(out, "verdict      refused: {reason}")?,
+    let wait = verdict.wait.map(seconds);
+    let wait = wait.map_or_else(String::new, |wait| format!(", for another {wait}"));
+    match (&verdict.reason, verdict.status) {
+        (None, _) => write!(out, "verdict      forwarded")?,
+        (Some(reason), None) => write!(
+            out,
+            "verdict      forwarded, because the mode is {}; normal would refuse: {reason}{wait}",
+            said.mode.mode
+        )?,
+        (Some(reason), Some(status)) => {
+            write!(out, "verdict      REFUSED with {status}: {reason}{wait}")?;
+        }
     }
-    match verdict.wait {
-        Some(wait) => writeln!(out, ", for another {}", seconds(wait)),
-        None => writeln!(out),
+    match said.closed_at_door {
+        Some(_) => writeln!(out, "; on open connections, for new ones are closed")?,
+        None => writeln!(out)?,
     }
+    advice::write(said, out)
 }
 
-fn tokens(count: u32) -> String {
-    match count {
-        1 => "1 token".to_owned(),
-        count => format!("{count} tokens"),
-    }
-}
-
-/// `0.25 s`, `12 s`, `3h 20m`: fractions only where they matter.
+/// `0.25 s`, `12s`, `3h 20m`: fractions only where they matter.
 fn seconds(wait: f64) -> String {
     match wait < 10.0 {
         true => format!("{wait:.2} s"),

@@ -88,25 +88,26 @@ fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
 #[derive(Debug)]
 pub struct Filter(pub Arc<Gate>);
 
-impl Filter {
-    fn look(&self, peer: IpAddr) -> Result<(), DoorReason> {
-        let gate = &*self.0;
-        let policy = gate.policy.load();
-        if gate.connections.get() >= policy.connections.get() {
-            return Err(DoorReason::Total);
-        }
-        if gate.mode.mode() == Mode::Observe || policy.client.speaks_for_others(peer) {
-            return Ok(());
-        }
-        let key = policy.client.key(&gate.limits.hasher, peer);
-        match gate
-            .limits
-            .connections
-            .at_limit(key, policy.client_connections)
-        {
-            true => Err(DoorReason::Client),
-            false => Ok(()),
-        }
+/// Whether a connection from `peer` would be let in now; takes nothing.
+///
+/// # Errors
+/// When a cap is reached.
+pub fn look(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
+    let policy = gate.policy.load();
+    if gate.connections.get() >= policy.connections.get() {
+        return Err(DoorReason::Total);
+    }
+    if gate.mode.mode() == Mode::Observe || policy.client.speaks_for_others(peer) {
+        return Ok(());
+    }
+    let key = policy.client.key(&gate.limits.hasher, peer);
+    match gate
+        .limits
+        .connections
+        .at_limit(key, policy.client_connections)
+    {
+        true => Err(DoorReason::Client),
+        false => Ok(()),
     }
 }
 
@@ -116,7 +117,7 @@ impl ConnectionFilter for Filter {
         let Some(peer) = peer else {
             return true;
         };
-        match self.look(canonical(*peer)) {
+        match look(&self.0, canonical(*peer)) {
             Ok(()) => true,
             Err(reason) => {
                 self.0.account.refused_connection(reason);

@@ -11,7 +11,6 @@ use tidegate_config::Mode;
 use super::exchange::Exchange;
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
-use crate::forward::fields::max_forwards;
 use crate::gate::Gate;
 use crate::head::{self, Chunks, Framing, Head, HeadError, MAX_FIELDS};
 use crate::identity::{Identity, identify};
@@ -70,7 +69,7 @@ impl Asked<'_> {
         let client = policy.client.client(self.peer, head);
         let identity = identify(&policy, &self.gate.limits.hasher, client, head);
         let verdict = self.verdict(&policy, head, &identity);
-        match verdict.and_then(|permitted| is_for_the_gate(head).map_or(Ok(permitted), Err)) {
+        match verdict {
             Err(refusal) => self.refuse(&policy, head, &identity, &refusal, started, out),
             Ok((route, permits)) => Turn::Forward {
                 rewritten: head
@@ -111,12 +110,13 @@ impl Asked<'_> {
         if case.mode != Mode::KnownOnly && case.request.is_shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
-        case.decide().or_else(|refusal| match case.request.route {
-            Some(route) if case.mode == Mode::Observe => {
+        case.decide().or_else(|refusal| match case.mode {
+            Mode::Observe => {
+                let route = case.destination()?;
                 account.would_refuse(Mode::Normal, refusal.reason);
                 Ok((route, Permits::default()))
             }
-            _ => Err(refusal),
+            Mode::Normal | Mode::KnownOnly => Err(refusal),
         })
     }
 
@@ -183,17 +183,6 @@ impl Asked<'_> {
         };
         (body <= behind.len()).then(|| self.length + body)
     }
-}
-
-/// RFC 9110 section 7.6.2: `OPTIONS` whose `Max-Forwards` is zero must not be forwarded, and is
-/// answered by the gate.
-fn is_for_the_gate<'policy>(head: &Head) -> Option<Refusal<'policy>> {
-    if head.method != "OPTIONS" {
-        return None;
-    }
-    let value = head.values("max-forwards").next();
-    let value = value.and_then(|value| http::HeaderValue::from_bytes(value).ok());
-    (max_forwards(value.as_ref()) == Some(0)).then(|| Refusal::new(Reason::MaxForwards, None))
 }
 
 /// Replies to a head that was not understood and accounts for it.

@@ -3,18 +3,20 @@
 //! A rule about `/search` must hold for `/%73earch` and `//search` as well, or it is no rule. All of
 //! it works on the bytes as they came, without building a second string.
 
-/// Whether `path` lies under `prefix`, compared decoded and on whole segments: `/search` covers
+/// Whether `path` lies under `prefix`, both decoded and on whole segments: `/search` covers
 /// `/search` and `/search/x` but not `/searching`; a prefix that ends in `/` covers all that begins
 /// with it.
 pub fn has_prefix(path: &str, prefix: &str) -> bool {
     let mut bytes = Plain::new(path);
-    for expected in prefix.bytes() {
+    let mut last = None;
+    for expected in Plain::new(prefix) {
         if bytes.next() != Some(expected) {
             return false;
         }
+        last = Some(expected);
     }
     // Some servers serve /search at /search;x, too.
-    prefix.ends_with('/') || matches!(bytes.next(), None | Some(b'/' | b';'))
+    last == Some(b'/') || matches!(bytes.next(), None | Some(b'/' | b';'))
 }
 
 /// The segment with this number, counted from 1, as [`has_prefix`] reads the path: `/%61cme` and

@@ -54,6 +54,86 @@ fn a_good_configuration_is_said_to_be_valid() {
     assert!(output.stdout.ends_with("is valid\n"), "{output:#?}");
 }
 
+/// What an operator in earnest writes: nearly every table, and nothing unusual in it.
+const REAL: &str = r#"
+mode = "normal"
+
+[[listener]]
+address = "0.0.0.0:8080"
+
+[upstream.app]
+servers = ["127.0.0.1:3000", "app.internal:3000"]
+
+[[route]]
+path = "/search"
+upstream = "app"
+cost = 5
+
+[client]
+address_from = "peer"
+trusted_proxies = ["10.0.0.0/8"]
+ipv4_prefix = 32
+ipv6_prefix = 64
+limit = { rate = "20/s", burst = 40 }
+connections = 50
+max_tracked = 1_000_000
+
+[tenant]
+from = "host"
+tier = "unverified"
+
+[tier.unverified]
+limit = { rate = "50/s", burst = 100 }
+in_flight = 20
+
+[tier.verified]
+limit = { rate = "500/s", burst = 1000 }
+in_flight = 200
+
+[tenants]
+"shop.example.com" = "verified"
+
+[connections]
+total = 20000
+
+[known]
+files = ["known.d/*.txt"]
+
+[known_only]
+for = "30m"
+exempt_paths = ["/healthz", "/login"]
+
+[deadlines]
+request_header = "10s"
+request_body_idle = "30s"
+keepalive = "60s"
+upstream_connect = "2s"
+upstream_response = "60s"
+
+[log]
+file = "stdout"
+sample = { forwarded = 0.01, refused = 0.001, failed = 1.0 }
+budget = "64KiB/s"
+
+[admin]
+socket = "/run/tidegate/admin.sock"
+
+[metrics]
+address = "127.0.0.1:9902"
+
+[state]
+directory = "/var/lib/tidegate"
+"#;
+
+#[test]
+fn a_real_configuration_is_valid_without_a_warning() {
+    let folder = Folder::new();
+    let file = folder.write("tidegate.toml", REAL);
+    let output = tidegate(&["validate", "--deny-warnings", &file]);
+    let told = (output.code, output.stderr.as_str());
+    assert_eq!(told, (0, ""), "{output:#?}");
+}
+
 #[test]
 fn an_error_names_file_line_key_what_was_found_and_what_would_be_right() {
     for (lines, parts) in [

@@ -28,6 +28,8 @@ mod config_errors;
 mod demo;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
 mod draining;
+/// Why a request is decided as it is: told, and not touched.
+mod explaining;
 /// Many clients at once: each has its own budget, whoever floods.
 mod fairness;
 /// What the app and the client get to see of each other's fields.
@@ -42,6 +44,8 @@ mod hostile;
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.
 mod metrics;
+/// IPv6 networks: all clients of one share a budget.
+mod networks;
 /// Programs that were not written for this: nginx as the app, curl and wrk as clients.
 mod nginx;
 /// Requests that are sent before the last one was answered.
@@ -52,8 +56,12 @@ mod quotas;
 mod readme;
 /// A new configuration while the gate runs: all of it or nothing, and nobody notices.
 mod reloading;
+/// Limits of a route, and routes that are exempt from everybody else's.
+mod route_limits;
 /// Which app a request goes to.
 mod routes;
+/// What one limit refuses costs nothing of any other.
+mod sparing;
 /// More clients than the table of buckets holds.
 mod spilling;
 /// A gate that cannot start says why; damaged state never stops one.

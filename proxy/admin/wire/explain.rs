@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::known::Entry;
+use crate::mode::Record;
 
 /// What is asked.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -38,14 +39,18 @@ pub struct Explanation {
     pub network: Option<IpNet>,
     /// Whether it is a trusted proxy, which says for whom it asks.
     pub speaks_for_others: bool,
-    /// The mode in force.
-    pub mode: String,
+    /// The mode in force, and its end.
+    pub mode: Record,
     /// The entries that make it a known customer; none when it is not one.
     pub known_by: Vec<Entry>,
     /// Whether the path stays open in `known-only`.
     pub exempt_path: bool,
     /// Its open connections.
     pub connections: Use,
+    /// The open connections of all clients.
+    pub all_connections: Use,
+    /// Why a new connection of it would be closed: `client` or `total`, by whose cap is reached.
+    pub closed_at_door: Option<String>,
     /// The request that is explained: method, host and path.
     pub request: String,
     /// The route it takes.
@@ -87,6 +92,8 @@ pub struct Route {
 /// The tenant of a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tenant {
+    /// Where its name is read: `host`, `header:NAME`, `cookie:NAME` or `path:N`.
+    pub from: String,
     /// Its name; none for all that are not listed, which share one budget.
     pub name: Option<String>,
     /// Its tier.
@@ -102,6 +109,8 @@ pub struct Tenant {
 pub struct Tokens {
     /// The reason with which it refuses.
     pub reason: String,
+    /// Where it is set: a key of the configuration, or whose own number it is.
+    pub set_in: String,
     /// Its rate, as configured.
     pub rate: String,
     /// Its burst.
@@ -117,6 +126,8 @@ pub struct Tokens {
 pub struct InFlight {
     /// The reason with which it refuses.
     pub reason: String,
+    /// Where it is set, as of a limit.
+    pub set_in: String,
     /// How many there are.
     #[serde(flatten)]
     pub places: Use,
@@ -127,8 +138,10 @@ pub struct InFlight {
 pub struct Verdict {
     /// Whether the request would be forwarded.
     pub forward: bool,
+    /// The status of the refusal.
+    pub status: Option<u16>,
     /// Why it would be refused, also where the mode does not enforce that.
     pub reason: Option<String>,
-    /// Seconds until it would not be.
+    /// Seconds until no limit would refuse it; none when time alone does not change the verdict.
     pub wait: Option<f64>,
 }
