@@ -3,7 +3,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 /// Bytes that one file may have: a million IPv6 prefixes fit four times.
 const MAX_FILE: u64 = 256 << 20;
@@ -11,6 +14,8 @@ const MAX_FILE: u64 = 256 << 20;
 const MAX_LINE: usize = 1024;
 /// A line that is too long is not read further than to see that it is.
 const LINE_AND_END: u64 = 1026;
+/// What some editors write before the first line of a UTF-8 file.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why a file was not taken over; nothing of it was.
 #[derive(Debug, thiserror::Error)]
@@ -129,12 +134,22 @@ impl<'path> Lines<'path> {
             path: path.to_owned(),
             problem,
         };
-        let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+        // Opening a named pipe would wait for somebody who writes to it.
+        let file = File::options()
+            .read(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(path)
+            .map_err(|error| unreadable(error.to_string()))?;
         let meta = file
             .metadata()
             .map_err(|error| unreadable(error.to_string()))?;
         if !meta.is_file() {
-            return Err(unreadable("it is not a regular file".to_owned()));
+            let found = if meta.is_dir() {
+                "a folder"
+            } else {
+                "no regular file"
+            };
+            return Err(unreadable(format!("it is {found}")));
         }
         if meta.len() > MAX_FILE {
             return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));
@@ -163,6 +178,9 @@ impl<'path> Lines<'path> {
             if read == 0 {
                 break;
             }
+            if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
+            }
             let (text, judged) = judge(&mut line, |text| entry(number, text));
             judged.map_err(|hint| ListError::Line {
                 path: self.path.to_owned(),
@@ -183,16 +201,24 @@ fn judge(
     let ended = line.pop_if(|byte| *byte == b'\n').is_some();
     if line.len() > MAX_LINE {
         let start = String::from_utf8_lossy(line.get(..40).unwrap_or_default()).into_owned();
-        return (start, Err(format!("a line has at most {MAX_LINE} bytes")));
+        return (
+            start,
+            Err(format!(
+                "a line has at most {MAX_LINE} bytes, comment included"
+            )),
+        );
     }
-    let text = String::from_utf8_lossy(line);
-    let text = text.split('#').next().unwrap_or_default().trim();
+    let said = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+    let readable = std::str::from_utf8(said).is_ok();
+    let text = String::from_utf8_lossy(said);
+    let text = text.trim();
     let judged = match (ended, text) {
         (false, _) => Err(
             "the last line has no end, as in a file that is cut short: end it with a new line"
                 .to_owned(),
         ),
         (true, "") => Ok(()),
+        _ if !readable => Err("the line is not UTF-8: write the file in that encoding".to_owned()),
         (true, text) => entry(text),
     };
     (text.to_owned(), judged)

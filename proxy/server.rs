@@ -130,14 +130,15 @@ fn build(
     let book = Book::open(StateFile::new(&directory, "known.json"));
     book.replace_files(known);
     let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
-    forget_stranded(&moves, &config);
+    forget_ended(&moves, &config);
+    moves.replace(moves.among(&roster));
     let (mode, sample) = (config.mode, config.log.sample);
     let running = Running::new(config, upstreams, roster);
     for warning in running.warnings() {
         tracing::warn!("{warning}");
     }
     let gate = Arc::new(Gate {
-        policy: ArcSwap::from_pointee(running.policy(&moves, &limits)?),
+        policy: ArcSwap::from_pointee(running.policy(&moves.list(), &limits)?),
         known: ArcSwap::from_pointee(book.set()),
         mode: Switch::open(
             StateFile::new(&directory, "mode.json"),
@@ -157,14 +158,24 @@ fn build(
 }
 
 /// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
-fn forget_stranded(moves: &Moves, config: &Config) {
+fn forget_ended(moves: &Moves, config: &Config) {
     let has_tier = |moved: &Moved| config.tiers.contains_key(&moved.tier);
-    for moved in moves.drop_unless(clock::unix_seconds(), has_tier) {
+    let ended = moves.drop_unless(clock::unix_seconds(), has_tier);
+    for moved in &ended {
+        let why = match has_tier(moved) {
+            true => "its time passed while the gate was down",
+            false => "the configuration has no such tier any more",
+        };
         tracing::warn!(
-            "the tenant {:?} is not in tier {:?} any more: its time has passed, or the tier is gone",
+            "tenant {:?} is no longer in tier {}: {why}",
             moved.name,
             moved.tier
         );
+    }
+    if !ended.is_empty()
+        && let Err(error) = moves.save()
+    {
+        tracing::warn!("{error}");
     }
 }
 

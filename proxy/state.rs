@@ -77,8 +77,11 @@ impl StateFile {
     }
 
     fn read(&self) -> io::Result<Vec<u8>> {
-        let length = fs::metadata(&self.path)?.len();
-        if length > MAX_FILE {
+        let meta = fs::metadata(&self.path)?;
+        if !meta.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        if meta.len() > MAX_FILE {
             return Err(io::Error::other(format!(
                 "it is larger than {MAX_FILE} bytes"
             )));

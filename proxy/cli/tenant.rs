@@ -78,7 +78,7 @@ pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
             let changed = client.send(Method::DELETE, "/v1/tenants", &request)?;
             tell(&changed, context, |moved| {
                 format!(
-                    "{} is not kept in tier {} any more\n",
+                    "{} is no longer kept in tier {}: it is where it is listed again\n",
                     moved.name, moved.tier
                 )
             })

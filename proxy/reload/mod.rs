@@ -20,7 +20,7 @@ use crate::known::{Book, Published};
 use crate::limits::Limits;
 use crate::policy::{Policy, Upstreams};
 use crate::server::resolved_upstreams;
-use crate::tenants::{Moves, Roster};
+use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
 
 /// Replaces what the configuration says while the gate runs, and the known set with it.
@@ -70,10 +70,7 @@ impl Running {
     /// What is different in the next one.
     fn changes(&self, next: &Running) -> Vec<String> {
         let mut changes = self.written.changes(&next.written);
-        let (before, after) = (self.roster.len(), next.roster.len());
-        if before != after {
-            changes.push(format!("listed tenants: {before} -> {after}"));
-        }
+        changes.extend(self.roster.changes(&next.roster));
         changes
     }
 
@@ -98,14 +95,8 @@ impl Running {
     ///
     /// # Errors
     /// See [`Policy::new`].
-    pub fn policy(&self, moves: &Moves, limits: &Limits) -> anyhow::Result<Policy> {
-        Policy::new(
-            &self.config,
-            &self.upstreams,
-            &self.roster,
-            &moves.list(),
-            limits,
-        )
+    pub fn policy(&self, moves: &[Moved], limits: &Limits) -> anyhow::Result<Policy> {
+        Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)
     }
 }
 
@@ -185,8 +176,10 @@ impl Reloader {
     fn publish(&self, next: Running) -> anyhow::Result<()> {
         let _turn = self.publishing();
         self.refuse_stranded(&next.config)?;
-        let policy = next.policy(&self.moves, &self.gate.limits);
+        let moves = self.moves.among(&next.roster);
+        let policy = next.policy(&moves, &self.gate.limits);
         let policy = policy.with_context(|| next.named())?;
+        self.moves.replace(moves);
         self.gate.policy.store(Arc::new(policy));
         self.running.store(Arc::new(next));
         Ok(())

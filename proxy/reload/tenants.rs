@@ -39,6 +39,11 @@ pub enum MoveError {
     Policy(anyhow::Error),
 }
 
+/// The beginning of what was asked for, which may be anything.
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
 /// A tenant in another tier, as it turned out.
 #[derive(Debug)]
 pub struct Placed {
@@ -61,11 +66,12 @@ impl Reloader {
         if !running.config.tiers.contains_key(&to.tier) {
             let tiers: Vec<&str> = running.config.tiers.keys().map(String::as_str).collect();
             return Err(MoveError::Tier {
-                tier: to.tier,
+                tier: shortened(&to.tier),
                 tiers: tiers.join(", "),
             });
         }
-        let name = running.roster.name_of(&to.name).map(str::to_owned);
+        let name = running.roster.name_of(&tenants.from, &to.name);
+        let name = name.map(str::to_owned);
         let unlisted = name.is_none();
         to.name = match name {
             Some(name) => name,
@@ -73,7 +79,7 @@ impl Reloader {
                 .from
                 .listed(&to.name)
                 .map_err(|hint| MoveError::Name {
-                    name: to.name.clone(),
+                    name: shortened(&to.name),
                     hint,
                 })?,
         };
@@ -92,9 +98,13 @@ impl Reloader {
     pub fn return_tenant(&self, name: &str) -> Result<Moved, MoveError> {
         let _turn = self.publishing();
         let running = self.running.load();
-        let returned = self
-            .moves
-            .unset(running.roster.name_of(name).unwrap_or(name))?;
+        let tenants = running.config.tenant.as_ref();
+        let meant = tenants.and_then(|tenants| {
+            let listed = || tenants.from.listed(name).ok();
+            let called = running.roster.name_of(&tenants.from, name);
+            called.map(str::to_owned).or_else(listed)
+        });
+        let returned = self.moves.unset(meant.as_deref().unwrap_or(name))?;
         self.rebuild().map_err(MoveError::Policy)?;
         Ok(returned)
     }
@@ -119,7 +129,7 @@ impl Reloader {
     /// The policy of the running configuration with the moves as they are now.
     fn rebuild(&self) -> anyhow::Result<()> {
         let running = self.running.load();
-        let policy = running.policy(&self.moves, &self.gate.limits)?;
+        let policy = running.policy(&self.moves.list(), &self.gate.limits)?;
         self.gate.policy.store(Arc::new(policy));
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! [`Roster`] is what the configuration and its files list, [`Moves`] what operators changed since;
 //! [`Tenants`] is made of both, looked up for every request, and swapped whole with the policy.
 
+mod line;
 mod moves;
 mod roster;
 
@@ -113,8 +114,7 @@ impl Tenants {
         source: Arc<str>,
         limits: &Limits,
     ) {
-        let by_credential = matches!(self.from, TenantFrom::Header(_) | TenantFrom::Cookie(_));
-        self.any_hashed |= by_credential && told_by.starts_with(SHA256);
+        self.any_hashed |= is_credential(&self.from) && told_by.starts_with(SHA256);
         let tenant = Tenant {
             name: name.into(),
             tier,
@@ -150,6 +150,22 @@ impl Tenants {
             .iter()
             .map(|(told_by, tenant)| (&**told_by, tenant))
     }
+}
+
+/// How what an operator writes may be listed: as it is, as requests are compared with it, and by its
+/// hash.
+pub fn spellings(from: &TenantFrom, text: &str) -> Vec<String> {
+    let mut spellings = vec![text.to_owned()];
+    spellings.extend(from.listed(text).ok());
+    if is_credential(from) {
+        spellings.extend(hashed(text).map(|hashed| hashed.to_string()));
+    }
+    spellings
+}
+
+/// Whether what tells a tenant may be a secret.
+fn is_credential(from: &TenantFrom) -> bool {
+    matches!(from, TenantFrom::Header(_) | TenantFrom::Cookie(_))
 }
 
 fn hashed(credential: &str) -> Option<Hashed> {

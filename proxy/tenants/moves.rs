@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::Roster;
 use crate::state::{StateError, StateFile};
 
 /// Tenants that operators may move one by one; more belong in a file.
@@ -58,13 +59,16 @@ pub struct Moves {
     file: Mutex<StateFile>,
 }
 
+fn by_name(moved: Vec<Moved>) -> BTreeMap<String, Moved> {
+    let named = moved.into_iter().map(|moved| (moved.name.clone(), moved));
+    named.collect()
+}
+
 impl Moves {
     /// What was moved before the restart; a damaged file is set aside and named in the log.
     pub fn open(file: StateFile) -> Self {
-        let moved: Vec<Moved> = file.load().unwrap_or_default();
-        let moved = moved.into_iter().map(|moved| (moved.name.clone(), moved));
         Moves {
-            moved: Mutex::new(moved.collect()),
+            moved: Mutex::new(by_name(file.load().unwrap_or_default())),
             file: Mutex::new(file),
         }
     }
@@ -76,6 +80,23 @@ impl Moves {
     /// All of them, by name.
     pub fn list(&self) -> Vec<Moved> {
         self.moved().values().cloned().collect()
+    }
+
+    /// All of them, each by what the tenant is called in this roster: one that was moved before it was
+    /// listed may have got a name since.
+    pub fn among(&self, roster: &Roster) -> Vec<Moved> {
+        let mut moved = self.list();
+        for one in &mut moved {
+            if let Some(name) = roster.called(&one.name) {
+                one.name = name.to_owned();
+            }
+        }
+        moved
+    }
+
+    /// Replaces all of them.
+    pub fn replace(&self, moved: Vec<Moved>) {
+        *self.moved() = by_name(moved);
     }
 
     /// Moves a tenant, or changes where to, until when and why.

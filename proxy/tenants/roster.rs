@@ -1,14 +1,13 @@
 //! The tenants that the configuration and its files list.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_config::{Config, Limit, Listed, Rate, Tenant, TenantFrom};
-use tidegate_limit::Quota;
+use tidegate_config::{Config, Listed, TenantFrom};
 
+use super::line::{Reader, Written};
+use super::spellings;
 use crate::lists::{ListError, Lists};
 
 /// Every listed tenant by what requests tell it by, each checked.
@@ -34,13 +33,6 @@ impl Row {
             None => self.source.to_string(),
         }
     }
-}
-
-/// A line of a file, understood.
-struct Written {
-    line: usize,
-    told_by: String,
-    listed: Listed,
 }
 
 impl Roster {
@@ -76,16 +68,42 @@ impl Roster {
         self.entries.is_empty()
     }
 
-    /// What the tenant is called that an operator means by its name, or by what requests tell it by.
-    pub fn name_of(&self, text: &str) -> Option<&str> {
-        if let Some((told_by, row)) = self.entries.get_key_value(text) {
-            return Some(row.listed.name.as_ref().unwrap_or(told_by));
-        }
+    /// What the tenant is called that requests tell by this.
+    pub fn called(&self, told_by: &str) -> Option<&str> {
+        let (told_by, row) = self.entries.get_key_value(told_by)?;
+        Some(row.listed.name.as_ref().unwrap_or(told_by))
+    }
+
+    /// What the tenant is called that an operator means: by what requests tell it by, in any of its
+    /// spellings, or by its name.
+    pub fn name_of(&self, from: &TenantFrom, text: &str) -> Option<&str> {
+        let told = spellings(from, text)
+            .into_iter()
+            .find_map(|told_by| self.called(&told_by));
         let mut names = self
             .entries
             .values()
             .filter_map(|row| row.listed.name.as_deref());
-        names.find(|name| *name == text)
+        told.or_else(|| names.find(|name| *name == text))
+    }
+
+    /// What is different in the next one, for people; `None` when nothing is.
+    pub fn changes(&self, next: &Roster) -> Option<String> {
+        let (before, after) = (self.len(), next.len());
+        let there = |told_by: &String| next.entries.get(told_by);
+        let gone = self
+            .entries
+            .keys()
+            .filter(|told_by| there(told_by).is_none());
+        let gone = gone.count();
+        let differs = |(told_by, row): &(&String, &Row)| {
+            there(told_by).is_some_and(|other| other.listed != row.listed)
+        };
+        let changed = self.entries.iter().filter(differs).count();
+        let added = (after + gone).saturating_sub(before);
+        (added + gone + changed > 0).then(|| {
+            format!("listed tenants: {before} -> {after} ({added} added, {gone} gone, {changed} changed)")
+        })
     }
 
     /// All of them: what requests tell it by, what it may use, and where it is listed.
@@ -152,181 +170,63 @@ impl Merging {
     }
 
     fn insert(&mut self, told_by: String, row: Row) -> Result<(), String> {
-        let name = row.listed.name.as_ref().unwrap_or(&told_by);
-        let namesake = self.called.get(name).unwrap_or(name);
-        if let Some(other) = self.entries.get(namesake)
-            && !other.listed.agrees_with(&row.listed)
-        {
-            return Err(format!(
-                "the tenant {name:?} stands at {} already, with another tier or other limits; what \
-                 has one name has one budget",
-                other.place()
-            ));
+        if let Some(first) = self.entries.get(&told_by) {
+            return self.repeated(first.place(), first.listed == row.listed, &row);
         }
+        self.refuse_contradicted(&told_by, &row)?;
         if let Some(name) = &row.listed.name {
             self.called.insert(name.clone(), told_by.clone());
         }
-        match self.entries.entry(told_by) {
-            Entry::Vacant(vacant) => drop(vacant.insert(row)),
-            Entry::Occupied(first) if first.get().listed != row.listed => {
-                return Err(format!(
-                    "it stands at {} already, with another tier, name or limits; a tenant has one \
-                     tier",
-                    first.get().place()
-                ));
-            }
-            Entry::Occupied(first) => {
-                if self.repeated == 0 {
-                    self.first_repeated = format!(
-                        "{:?}, at {} and {}",
-                        first.key(),
-                        first.get().place(),
-                        row.place()
-                    );
-                }
-                self.repeated += 1;
-            }
-        }
+        self.entries.insert(told_by, row);
         Ok(())
+    }
+
+    /// The same twice is no harm; only one of two that differ can be meant.
+    fn repeated(&mut self, first: String, same: bool, row: &Row) -> Result<(), String> {
+        if !same {
+            return Err(format!(
+                "it stands at {first} already, with another tier, name or limits: keep one of the two"
+            ));
+        }
+        if self.repeated == 0 {
+            // Not the tenant itself: it may be a credential, and this is for the log.
+            self.first_repeated = format!("{} as {first}", row.place());
+        }
+        self.repeated += 1;
+        Ok(())
+    }
+
+    /// What has one name is one tenant, whatever tells it.
+    fn refuse_contradicted(&self, told_by: &str, row: &Row) -> Result<(), String> {
+        let name = row.listed.name.as_deref().unwrap_or(told_by);
+        let is_called_so =
+            |other: &&Row| other.listed.name.as_deref().is_none_or(|its| its == name);
+        let namesake = self.called.get(name).map_or(name, String::as_str);
+        match self.entries.get(namesake).filter(is_called_so) {
+            Some(other) if !other.listed.agrees_with(&row.listed) => Err(format!(
+                "the tenant {name:?} stands at {} already, with another tier or other limits; what \
+                 has one name has one budget: write the same in both, or another name",
+                other.place()
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn into_roster(self) -> Roster {
         let mut warnings = Vec::new();
         if self.repeated > 0 {
+            let lines = match self.repeated {
+                1 => "1 line repeats".to_owned(),
+                count => format!("{count} lines repeat"),
+            };
             warnings.push(format!(
-                "tenant.files: {} lines repeat a tenant; the first is {}",
-                self.repeated, self.first_repeated
+                "tenant.files: {lines} what is listed already, the first at {}",
+                self.first_repeated
             ));
         }
         Roster {
             entries: self.entries,
             warnings,
-        }
-    }
-}
-
-/// Understands the lines of a file: what tells a tenant, its tier, and numbers of its own.
-struct Reader<'config> {
-    config: &'config Config,
-    tenant: &'config Tenant,
-    /// The most tokens that a request takes, by the only host that it can be for.
-    costs: HashMap<Option<&'config str>, NonZeroU32>,
-}
-
-impl<'config> Reader<'config> {
-    fn new(config: &'config Config, tenant: &'config Tenant) -> Self {
-        let by_host = tenant.from == TenantFrom::Host;
-        let mut costs = HashMap::new();
-        for route in config.routes.iter().filter(|route| !route.exempt) {
-            let host = route.host.as_deref().filter(|_| by_host);
-            let most = costs.entry(host).or_insert(route.cost);
-            *most = route.cost.max(*most);
-        }
-        Reader {
-            config,
-            tenant,
-            costs,
-        }
-    }
-
-    /// The most tokens that a request of this tenant takes.
-    fn highest_cost(&self, told_by: &str) -> NonZeroU32 {
-        let costs = [None, Some(told_by)].map(|host| self.costs.get(&host));
-        let costs = costs.into_iter().flatten().max();
-        costs.copied().unwrap_or(NonZeroU32::MIN)
-    }
-
-    fn read(&self, line: usize, text: &str) -> Result<Written, String> {
-        let mut words = text.split_whitespace();
-        let (Some(told_by), Some(tier)) = (words.next(), words.next()) else {
-            return Err(
-                "a line has what tells a tenant and the name of its tier, such as: \
-                        shop.example.com verified"
-                    .to_owned(),
-            );
-        };
-        if !self.config.tiers.contains_key(tier) {
-            let tiers: Vec<&str> = self.config.tiers.keys().map(String::as_str).collect();
-            return Err(format!(
-                "there is no tier {tier:?}; the tiers are {}",
-                tiers.join(", ")
-            ));
-        }
-        let mut numbers = Numbers::default();
-        for word in words {
-            numbers.set(word)?;
-        }
-        let told_by = self.tenant.from.listed(told_by)?;
-        Ok(Written {
-            line,
-            listed: Listed {
-                tier: tier.to_owned(),
-                limit: self.limit(&numbers, &told_by)?,
-                name: numbers.name,
-                in_flight: numbers.in_flight,
-            },
-            told_by,
-        })
-    }
-
-    fn limit(&self, numbers: &Numbers, told_by: &str) -> Result<Option<Limit>, String> {
-        let Some(rate) = numbers.rate else {
-            return match numbers.burst {
-                Some(_) => Err("a burst needs its rate, such as rate=20/s burst=40".to_owned()),
-                None => Ok(None),
-            };
-        };
-        let burst = numbers.burst.unwrap_or(rate.count);
-        let cost = self.highest_cost(told_by);
-        if burst < cost {
-            return Err(format!(
-                "a request takes up to {cost} tokens, so that with a burst of {burst} it could \
-                 never pass: raise the burst"
-            ));
-        }
-        Quota::new(rate.count, rate.per, burst).map_err(|error| error.to_string())?;
-        Ok(Some(Limit { rate, burst }))
-    }
-}
-
-/// What may stand behind a tier's name.
-#[derive(Default)]
-struct Numbers {
-    name: Option<String>,
-    rate: Option<Rate>,
-    burst: Option<NonZeroU32>,
-    in_flight: Option<NonZeroU32>,
-}
-
-impl Numbers {
-    fn set(&mut self, word: &str) -> Result<(), String> {
-        const WORDS: &str =
-            "behind the tier may stand name=acme, rate=20/s, burst=40 and in_flight=20";
-        const MOST_BURST: u32 = 1_000_000;
-        const MOST_IN_FLIGHT: u32 = 10_000_000;
-        let number = |text: &str, most: u32| {
-            let number = text
-                .parse()
-                .ok()
-                .filter(|number: &NonZeroU32| number.get() <= most);
-            number.ok_or_else(|| format!("{word:?} is not a whole number from 1 to {most}"))
-        };
-        let twice = match word.split_once('=') {
-            Some(("name", name)) => {
-                let name = tidegate_config::parse_name(name)?;
-                self.name.replace(name).is_some()
-            }
-            Some(("rate", rate)) => self.rate.replace(rate.parse()?).is_some(),
-            Some(("burst", burst)) => self.burst.replace(number(burst, MOST_BURST)?).is_some(),
-            Some(("in_flight", most)) => {
-                let most = number(most, MOST_IN_FLIGHT)?;
-                self.in_flight.replace(most).is_some()
-            }
-            _ => return Err(WORDS.to_owned()),
-        };
-        match twice {
-            true => Err(format!("{word:?} comes after another of its kind")),
-            false => Ok(()),
         }
     }
 }

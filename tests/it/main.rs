@@ -24,6 +24,8 @@ mod caps;
 mod chunks;
 /// Configurations that are wrong are told where and what would be right.
 mod config_errors;
+/// Tenants told by secrets, which are listed by their SHA-256 and never written down.
+mod credentials;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
@@ -44,6 +46,8 @@ mod hostile;
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.
 mod metrics;
+/// Tenants that operators move to another tier, and back.
+mod moving_tenants;
 /// IPv6 networks: all clients of one share a budget.
 mod networks;
 /// Programs that were not written for this: nginx as the app, curl and wrk as clients.
@@ -68,6 +72,8 @@ mod spilling;
 mod starting;
 /// Modes: who is served in `known-only`, from when on, for how long, and what survives.
 mod switching;
+/// Tenants that files list: all of a file or nothing, and what is wrong in it is named.
+mod tenant_files;
 /// Limits of a tenant: whose traffic a request is, and what its tier allows.
 mod tenants;
 /// Connections that become something else: WebSockets, and nothing but WebSockets.

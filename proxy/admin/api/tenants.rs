@@ -1,5 +1,7 @@
 //! `/v1/tenants`.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -12,7 +14,7 @@ use crate::admin::Problem;
 use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRequest};
 use crate::clock;
 use crate::reload::MoveError;
-use crate::tenants::{Moved, Tenants};
+use crate::tenants::{Moved, Tenants, spellings};
 
 /// Entries that one answer has unless more are asked for.
 const LISTED: usize = 1000;
@@ -28,25 +30,32 @@ pub(super) async fn list(
     asked: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<TenantList> {
     let asked = query(asked)?;
-    let moved = admin.reloader.moves();
-    let looked = admin.reloader.with_tenants(|tenants| {
-        let tenants = tenants.ok_or(MoveError::NoTenants)?;
-        Ok(TenantList {
-            from: tenants.from.to_string(),
-            unlisted: tenants.unlisted.name.clone(),
-            listed: tenants.len(),
-            tenants: entries(tenants, &moved, &asked),
+    let looked = blocking(move || {
+        let moved = admin.reloader.moves();
+        admin.reloader.with_tenants(|tenants| {
+            let tenants = tenants.ok_or(MoveError::NoTenants)?;
+            Ok(TenantList {
+                from: tenants.from.to_string(),
+                unlisted: tenants.unlisted.name.clone(),
+                listed: tenants.len(),
+                tenants: entries(tenants, &moved, &asked),
+            })
         })
     });
-    looked.map(Json).map_err(refused)
+    looked.await.map(Json)
 }
 
 /// In the order of their names, so that lists can be compared.
 fn entries(tenants: &Tenants, moved: &[Moved], asked: &ListQuery) -> Vec<ListedTenant> {
+    let meant = asked
+        .name
+        .as_deref()
+        .map(|name| spellings(&tenants.from, name));
     let is_meant = |told_by: &str, name: &str| {
-        let asked = asked.name.as_deref();
-        asked.is_none_or(|asked| asked == told_by || asked == name)
+        let meant = meant.as_deref().unwrap_or_default();
+        asked.name.is_none() || meant.iter().any(|asked| asked == told_by || asked == name)
     };
+    let moved: HashMap<&str, &Moved> = moved.iter().map(|moved| (&*moved.name, moved)).collect();
     let mut found: Vec<_> = tenants
         .listed()
         .filter(|(told_by, tenant)| is_meant(told_by, &tenant.name))
@@ -54,7 +63,7 @@ fn entries(tenants: &Tenants, moved: &[Moved], asked: &ListQuery) -> Vec<ListedT
     found.sort_unstable_by_key(|(told_by, tenant)| (&tenant.name, *told_by));
     found.truncate(asked.limit.unwrap_or(LISTED));
     let entry = |(told_by, tenant): (&str, &crate::tenants::Tenant)| {
-        let by_operator = moved.iter().find(|moved| *moved.name == *tenant.name);
+        let by_operator = moved.get(&*tenant.name);
         ListedTenant {
             name: tenant.name.to_string(),
             told_by: told_by.to_owned(),
@@ -97,12 +106,13 @@ pub(super) async fn set(
     );
     let note = placed.unlisted.then(|| {
         format!(
-            "{:?} was not listed: it is a tenant of its own now; if that is a slip of the pen, `tidegate tenant unset` it",
-            moved.name
+            "{name:?} was not listed: it is a tenant of its own now, with its own budget; if that is a slip of the pen: tidegate tenant unset {name}",
+            name = moved.name
         )
     });
     let Json(mut answer) = changed(moved, move || admin.reloader.save_moves()).await;
-    answer.warning = answer.warning.or(note);
+    let warnings: Vec<String> = answer.warning.into_iter().chain(note).collect();
+    answer.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
     Ok(Json(answer))
 }
 
@@ -121,11 +131,11 @@ pub(super) async fn unset(
     Ok(changed(returned, move || admin.reloader.save_moves()).await)
 }
 
-/// The policy is built anew: with many tenants too long for the thread that answers everybody.
+/// All tenants are gone through: when they are many, too long for the thread that answers everybody.
 async fn blocking<T: Send + 'static>(
-    change: impl FnOnce() -> Result<T, MoveError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, MoveError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(change).await;
+    let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
         .map_err(refused)
 }
