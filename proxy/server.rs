@@ -137,8 +137,10 @@ fn build(
     for warning in running.warnings() {
         tracing::warn!("{warning}");
     }
+    let policy = running.policy(&moves.list(), &limits)?;
+    limits.table.put_in_force();
     let gate = Arc::new(Gate {
-        policy: ArcSwap::from_pointee(running.policy(&moves.list(), &limits)?),
+        policy: ArcSwap::from_pointee(policy),
         known: ArcSwap::from_pointee(book.set()),
         mode: Switch::open(
             StateFile::new(&directory, "mode.json"),

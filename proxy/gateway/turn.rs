@@ -68,6 +68,8 @@ impl Asked<'_> {
         let policy = self.gate.policy.load();
         let client = policy.client.client(self.peer, head);
         let identity = identify(&policy, &self.gate.limits.hasher, client, head);
+        // The route, the known set and the clock are looked at while this comes from memory.
+        policy.client_limit.limiter.prefetch(identity.client_key);
         let verdict = self.verdict(&policy, head, &identity);
         match verdict {
             Err(refusal) => self.refuse(&policy, head, &identity, &refusal, started, out),
@@ -78,8 +80,9 @@ impl Asked<'_> {
                 exchange: Box::new(Exchange {
                     gate: self.gate.clone(),
                     upstream: route.upstream.clone(),
-                    policy: Arc::clone(&policy),
+                    deadlines: policy.deadlines.clone(),
                     peer: self.peer,
+                    trusted: policy.client.trusts(self.peer),
                     client,
                     tenant: identity
                         .tenant

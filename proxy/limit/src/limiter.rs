@@ -39,6 +39,7 @@ use crate::time::Now;
 /// window and one interval (at least 10 ms).
 pub struct Limiter {
     quota: Quota,
+    table: Arc<Table>,
     cells: RateLimiter<Ask, Shared, Standstill, StateInformationMiddleware>,
     /// The same, over a store that writes nothing.
     looks: RateLimiter<Ask, Look, Standstill, StateInformationMiddleware>,
@@ -71,10 +72,12 @@ impl Limiter {
                 grain: quota.grain(),
                 window: nanos(quota.cells().burst_size_replenished_in()),
                 slack: interval(&quota).max(quota.grain().units_up(LEAST_SLACK)),
+                generation: table.next_generation(),
             },
         };
         Self {
             quota,
+            table: Arc::clone(table),
             cells: RateLimiter::new(quota.cells(), shared.clone(), Standstill),
             looks: RateLimiter::new(quota.cells(), Look(shared), Standstill),
         }
@@ -142,6 +145,18 @@ impl Limiter {
         Decision::Refused {
             wait: self.quota.window(),
         }
+    }
+
+    /// Starts to fetch what [`take`](Limiter::take) will read about `key` into the
+    /// processor's cache, and does not wait for it. It pays where something else
+    /// comes between the two, if only the reading of a clock: with a million
+    /// clients most of a decision's time is spent waiting for memory.
+    ///
+    /// Only a hint: without effect on any decision, and none at all on processors
+    /// other than x86-64.
+    #[inline]
+    pub fn prefetch(&self, key: Key) {
+        self.table.prefetch(key);
     }
 
     /// How many tokens `key` could take now. Takes none and writes nothing.

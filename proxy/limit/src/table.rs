@@ -48,6 +48,11 @@
 //! latest time of any decision that was allowed (within [`STEP`]), by which the
 //! lag is known.
 //!
+//! A thread may decide by a quota that another one has just replaced. It must not
+//! clamp what the new quota allows: hence generations, see
+//! [`Table::put_in_force`]. What such a thread lets through by the old quota, one
+//! decision, is the old quota's.
+//!
 //! A lag that `latest` does not tell, of a thread that was suspended for longer
 //! than the new window while it moved a time, can leave that time passed for the
 //! others and earlier than what they read there before. Two threads that insert
@@ -58,6 +63,7 @@
 //! # Synchronization
 //! | write | read | so that |
 //! |---|---|---|
+//! | `Seen::replace`, Release, by a new limiter after `put_in_force` | `Seen::read`, Acquire, before `clamp` reads `generation` | who sees what a new limiter wrote does not clamp it by an old one |
 //! | `Seen::replace`, Release, after `note` updated `latest` | `Seen::read`, Acquire, before `clamp` reads `latest` | who sees an entry sees a `latest` not more than a `STEP` older than the time it was written at |
 //!
 //! All else is Relaxed: a word is the whole entry and publishes nothing, the
@@ -69,8 +75,7 @@ use crate::atomic::{AtomicU64, Ordering};
 use crate::bucket::{Bucket, SLOTS, Seen};
 use crate::error::TableError;
 use crate::key::Key;
-#[cfg(target_os = "linux")]
-use crate::pages;
+use crate::memory;
 use crate::ring::{Grain, Moment, Print, Reading, Word};
 use crate::tally::{OwnLine, Tally};
 use crate::time::Now;
@@ -117,6 +122,8 @@ pub struct Table {
     /// What `bucket` answers with where it has to answer with something.
     spare: Bucket,
     latest: OwnLine<AtomicU64>,
+    /// That of the newest limiters in force.
+    generation: AtomicU64,
     evictions: Tally,
 }
 
@@ -130,6 +137,8 @@ pub(crate) struct Terms {
     /// How much further it can lie before it is moved to the window's end, in
     /// units of the grain: at least [`LEAST_SLACK`].
     pub(crate) slack: u64,
+    /// Which of the quotas that follow each other over the table this is.
+    pub(crate) generation: u64,
 }
 
 impl Table {
@@ -150,8 +159,7 @@ impl Table {
         buckets
             .try_reserve_exact(count)
             .map_err(|_| TableError::OutOfMemory { bytes })?;
-        #[cfg(target_os = "linux")]
-        pages::prefer_large(buckets.spare_capacity_mut());
+        memory::prefer_large(buckets.spare_capacity_mut());
         buckets.resize_with(count, Bucket::default);
         // The compiler may turn the zeroes above into untouched pages.
         buckets
@@ -162,6 +170,7 @@ impl Table {
             buckets,
             spare: Bucket::default(),
             latest: OwnLine::default(),
+            generation: AtomicU64::default(),
             evictions: Tally::default(),
         })
     }
@@ -189,6 +198,21 @@ impl Table {
     #[must_use]
     pub fn evictions(&self) -> u64 {
         self.evictions.sum()
+    }
+
+    /// Puts the limiters in force that were built since the last call, and takes
+    /// those from before out of it: a thread that still decides by one of them does
+    /// no longer move what it finds to the end of that limiter's window. Call it
+    /// for the first limiters and whenever quotas change, just before the new ones are
+    /// handed out. Who never
+    /// calls it has limiters that are all in force.
+    pub fn put_in_force(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a limiter that is built now belongs to.
+    pub(crate) fn next_generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed) + 1
     }
 
     /// Keeps entries whose time has passed from coming round the ring as times
@@ -254,6 +278,13 @@ impl Table {
         Some(self.clamp(ahead, now, terms).unwrap_or(ahead))
     }
 
+    /// Starts to fetch the key's bucket into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: Key) {
+        memory::prefetch(self.bucket(key));
+    }
+
+    #[inline]
     fn bucket(&self, key: Key) -> &Bucket {
         // The top bits, scaled to the number of buckets: always below it.
         let scaled = u128::from(key.bits()) * self.buckets.len() as u128;
@@ -271,6 +302,9 @@ impl Table {
 
     #[cold]
     fn clamp_by_lag(&self, ahead: u64, now: Now, terms: &Terms) -> Option<u64> {
+        if terms.generation < self.generation.load(Ordering::Relaxed) {
+            return None;
+        }
         let latest = self.latest.0.load(Ordering::Relaxed);
         let lag = latest.saturating_sub(now.as_nanos());
         let end = terms.window.saturating_add(terms.grain.units_up(lag));

@@ -89,3 +89,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_quota_that_was_replaced_forgives_nothing() {
+    let table = table(4);
+    let old = Limiter::new(per_hour(1, 3), &table);
+    table.put_in_force();
+    let new = Limiter::new(per_hour(1, 20), &table);
+    table.put_in_force();
+    assert!(is_allowed(new.take(key(0), n(20), at(0))));
+    // A thread that loaded its limiter before the change comes late.
+    assert!(!is_allowed(old.take(key(0), n(1), at(0))));
+    assert!(!is_allowed(old.look(key(0), n(1), at(0))));
+    assert_eq!(new.peek(key(0), at(0)), 0, "it gave 17 tokens back");
+    // The one in force still moves what is too far ahead for it.
+    let newer = Limiter::new(per_hour(1, 3), &table);
+    table.put_in_force();
+    assert!(!is_allowed(newer.take(key(0), n(1), at(0))));
+    let hours = 3 * 3600 * SECOND;
+    assert_eq!(newer.peek(key(0), at(hours)), 3);
+}
