@@ -36,8 +36,8 @@ pub struct Policy {
     pub routes: Vec<Route>,
     /// What stays open in `known-only`.
     pub exempt_paths: Vec<String>,
-    /// How long things may take.
-    pub deadlines: Deadlines,
+    /// How long things may take. What a forwarded request keeps of all this to its end.
+    pub deadlines: Arc<Deadlines>,
     /// Whether a refusal tells the client its quota.
     pub ratelimit_fields: bool,
     /// How long `known-only` lasts unless said otherwise.
@@ -98,7 +98,7 @@ impl Policy {
             tenants: Tenants::new(config, roster, moves, limits)?,
             routes: routes(config, upstreams, limits)?,
             exempt_paths: config.known_only.exempt_paths.clone(),
-            deadlines: config.deadlines.clone(),
+            deadlines: Arc::new(config.deadlines.clone()),
             ratelimit_fields: config.refusal.ratelimit_fields,
             known_only_for: config.known_only.duration,
         })

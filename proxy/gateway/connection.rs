@@ -58,7 +58,7 @@ impl ServerApp for ConnectionApp {
         let mut connection = Connection {
             app: self,
             peer,
-            deadlines: self.gate.policy.load().deadlines.clone(),
+            deadlines: Deadlines::clone(&self.gate.policy.load().deadlines),
             shutdown: shutdown.clone(),
             out: BytesMut::new(),
         };

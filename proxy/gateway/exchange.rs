@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use tidegate_config::Deadlines;
+
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
 use crate::forward::Upstream;
 use crate::gate::Gate;
-use crate::policy::Policy;
 use crate::reason::Reason;
 
 /// A forwarded request and the permits it holds. It is accounted for once: by the hook at its end,
@@ -18,12 +19,15 @@ use crate::reason::Reason;
 pub struct Exchange {
     /// The gate it belongs to.
     pub gate: Arc<Gate>,
-    /// The rules it was judged by, which hold for it to its end.
-    pub policy: Arc<Policy>,
+    /// Those of the rules it was judged by, which hold for it to its end. The rules themselves are not
+    /// kept: a tunnel would hold every tenant in memory that was listed when it began.
+    pub deadlines: Arc<Deadlines>,
     /// Where it goes.
     pub upstream: Arc<Upstream>,
     /// The other end of the connection.
     pub peer: IpAddr,
+    /// Whether it was believed about the client's address.
+    pub trusted: bool,
     /// The client, as the verdict took it.
     pub client: IpAddr,
     /// The tenant, where it has a name.

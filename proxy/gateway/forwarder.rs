@@ -75,7 +75,7 @@ impl ProxyHttp for Forwarder {
         };
         exchange.server = Some(server);
         let mut peer = Box::new(HttpPeer::new(server, false, String::new()));
-        let deadlines = &exchange.policy.deadlines;
+        let deadlines = &exchange.deadlines;
         let response = match exchange.websocket {
             true => deadlines.upstream_response.max(UPGRADED_IDLE),
             false => deadlines.upstream_response,
@@ -137,8 +137,7 @@ impl ProxyHttp for Forwarder {
         // RFC 9110 section 15.2: an HTTP/1.0 client knows no interim responses.
         let old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(old);
-        let trusted = exchange.policy.client.trusts(exchange.peer);
-        fields::to_upstream(request, exchange.peer, trusted)
+        fields::to_upstream(request, exchange.peer, exchange.trusted)
     }
 
     async fn response_filter(

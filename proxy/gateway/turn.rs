@@ -80,8 +80,9 @@ impl Asked<'_> {
                 exchange: Box::new(Exchange {
                     gate: self.gate.clone(),
                     upstream: route.upstream.clone(),
-                    policy: Arc::clone(&policy),
+                    deadlines: policy.deadlines.clone(),
                     peer: self.peer,
+                    trusted: policy.client.trusts(self.peer),
                     client,
                     tenant: identity
                         .tenant

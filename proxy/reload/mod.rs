@@ -6,6 +6,8 @@ pub use tenants::{MoveError, Placed};
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
@@ -22,6 +24,9 @@ use crate::policy::{Policy, Upstreams};
 use crate::server::resolved_upstreams;
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
+
+/// Milliseconds after which no request is still being judged by the rules before.
+const LONGEST_VERDICT: u32 = 100;
 
 /// Replaces what the configuration says while the gate runs, and the known set with it.
 #[derive(Debug)]
@@ -180,9 +185,21 @@ impl Reloader {
         let policy = next.policy(&moves, &self.gate.limits);
         let policy = policy.with_context(|| next.named())?;
         self.moves.replace(moves);
-        self.gate.policy.store(Arc::new(policy));
+        self.enforce(policy);
         self.running.store(Arc::new(next));
         Ok(())
+    }
+
+    /// Puts rules in force. Those before end here and not in a request that is being judged by them:
+    /// they may list many tenants, and to free these takes milliseconds.
+    fn enforce(&self, policy: Policy) {
+        let before = self.gate.policy.swap(Arc::new(policy));
+        for _ in 0..LONGEST_VERDICT {
+            if Arc::strong_count(&before) == 1 {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn publishing(&self) -> MutexGuard<'_, ()> {

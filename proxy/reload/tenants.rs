@@ -2,7 +2,6 @@
 //! there are.
 
 use anyhow::bail;
-use std::sync::Arc;
 use tidegate_config::Config;
 
 use super::Reloader;
@@ -130,7 +129,7 @@ impl Reloader {
     fn rebuild(&self) -> anyhow::Result<()> {
         let running = self.running.load();
         let policy = running.policy(&self.moves.list(), &self.gate.limits)?;
-        self.gate.policy.store(Arc::new(policy));
+        self.enforce(policy);
         Ok(())
     }
 

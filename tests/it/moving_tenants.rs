@@ -335,6 +335,40 @@ fn busy() -> (App, Gate, crate::harness::Latch) {
     (app, gate, latch)
 }
 
+/// Memory of the gate that is in use, in MiB.
+fn memory(gate: &Gate) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", gate.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn requests_under_way_do_not_keep_the_tenants_of_their_day_in_memory() {
+    let (app, latch) = App::waiting_at_slow();
+    let folder = crate::harness::Folder::new();
+    let lines = (0..50_000).map(|number| format!("t{number}.example normal rate=1/h\n"));
+    folder.write("tenants.txt", lines.collect::<String>());
+    let files = "from = \"host\"\nfiles = [\"tenants.txt\"]\n";
+    let text = tiers(&app, "other = \"normal\"").replace("from = \"host\"\n", files);
+    let gate = Gate::start_in(folder, &text);
+    set(&gate, "other", "generous");
+    let before = memory(&gate);
+    let waiting: Vec<_> = (0..20)
+        .map(|number| {
+            let client = begin(&gate, &app, &format!("t{number}.example"));
+            set(&gate, "other", ["strict", "generous"][number % 2]);
+            client
+        })
+        .collect();
+    let grown = memory(&gate).saturating_sub(before);
+    assert!(grown < 100, "{grown} MiB more for 20 requests");
+    latch.open();
+    for mut client in waiting {
+        assert_eq!(client.response().status, 200);
+    }
+}
+
 fn begin(gate: &Gate, app: &App, host: &str) -> Connection {
     let before = app.requests();
     let mut client = gate.connect();
