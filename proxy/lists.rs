@@ -144,12 +144,8 @@ impl<'path> Lines<'path> {
             .metadata()
             .map_err(|error| unreadable(error.to_string()))?;
         if !meta.is_file() {
-            let found = if meta.is_dir() {
-                "a folder"
-            } else {
-                "no regular file"
-            };
-            return Err(unreadable(format!("it is {found}")));
+            let found = if meta.is_dir() { "a folder, " } else { "" };
+            return Err(unreadable(format!("it is {found}not a regular file")));
         }
         if meta.len() > MAX_FILE {
             return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));

@@ -79,7 +79,7 @@ impl StateFile {
     fn read(&self) -> io::Result<Vec<u8>> {
         let meta = fs::metadata(&self.path)?;
         if !meta.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+            return Err(io::Error::other("it is not a regular file"));
         }
         if meta.len() > MAX_FILE {
             return Err(io::Error::other(format!(

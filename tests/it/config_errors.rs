@@ -311,7 +311,7 @@ fn known_files_are_read_and_their_errors_told_with_file_and_line() {
         (
             "not UTF-8",
             b"192.0.2.1\n\xff\xfe\n".to_vec(),
-            ["known.txt:2", "found", "192.0.2.7"],
+            ["known.txt:2", "found", "not UTF-8"],
         ),
         (
             "binary",

@@ -231,7 +231,7 @@ fn what_is_no_file_that_can_be_read_is_named_and_never_waited_for() {
     let makers: [(Make, &str); 5] = [
         (|_| {}, "tenant.files: "),
         (|path| fs::create_dir(path).unwrap(), "it is a folder"),
-        (pipe, "it is no regular file"),
+        (pipe, "it is not a regular file"),
         (sparse, "larger than 268435456 bytes"),
         (
             |path| std::os::unix::fs::symlink("nowhere", path).unwrap(),
@@ -246,7 +246,7 @@ fn what_is_no_file_that_can_be_read_is_named_and_never_waited_for() {
     }
     pipe(&folder.path("list.txt"));
     let known = configure(&folder, "[known]\nfiles = [\"list.txt\"]\n");
-    assert_says(&refused(&known), &["list.txt", "it is no regular file"]);
+    assert_says(&refused(&known), &["list.txt", "it is not a regular file"]);
 }
 
 #[test]
