@@ -64,6 +64,7 @@ pub fn explain(
             .err()
             .map(|reason| reason.label().to_owned()),
         request: described(&head),
+        names_host: !head.authority.is_empty(),
         route: route(&case),
         tenant: tenant(&policy, &identity),
         in_flight: in_flight(&claims, &case),

@@ -108,6 +108,9 @@ fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
     if let Some(until) = first.until {
         write!(out, " until {}", output::time(until))?;
     }
+    if let Some(reason) = &first.reason {
+        write!(out, " ({})", output::plain(reason))?;
+    }
     match more.len() {
         0 => writeln!(out),
         count => writeln!(out, ", and {count} more"),
@@ -117,6 +120,12 @@ fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
 fn write_request(said: &Explanation, out: &mut String) -> fmt::Result {
     writeln!(out, "mode         {}", mode::sentence(&said.mode))?;
     writeln!(out, "request      {}", output::plain(&said.request))?;
+    if !said.names_host {
+        writeln!(
+            out,
+            "             without a host, as few clients ask: --host says for which"
+        )?;
+    }
     if said.exempt_path {
         writeln!(
             out,

@@ -130,7 +130,7 @@ fn a_fresh_client_is_told_with_everything_that_it_meets() {
         "known        no\n",
         "connections  0 open of 100; of all clients 0 of 10000\n",
         "mode         normal\n",
-        "request      GET shop.example/search\n",
+        "request      GET shop.example/search\nroute ",
         "route        2: every host, path /search -> app; takes 2 tokens of each limit\n",
         "tenant       none that is listed, by host: shares tier strict with all such requests\n",
         "limit        client_rate      2 of 2 left, 60/h (client.limit)\n",
@@ -202,8 +202,16 @@ fn the_wait_is_until_the_last_limit_lets_it_in() {
 fn known_only_shows_who_is_known_until_when_and_what_is_open() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, &everything());
-    gate.verb(&["known", "add", "192.0.2.0/24", "--for", "2h"])
-        .good();
+    gate.verb(&[
+        "known",
+        "add",
+        "192.0.2.0/24",
+        "--for",
+        "2h",
+        "--reason",
+        "\u{1b}office",
+    ])
+    .good();
     gate.verb(&["mode", "known-only", "--for", "1h", "--reason", "attack"])
         .good();
     let known = explained(&gate, &["192.0.2.1"]);
@@ -214,7 +222,9 @@ fn known_only_shows_who_is_known_until_when_and_what_is_open() {
         &said,
         &[
             "known        yes: 192.0.2.0/24 from operator until 20",
+            " ( office)\n",
             "known-only for another ",
+            "request      GET /\n             without a host, as few clients ask: --host",
         ],
     );
     let unknown = explained(&gate, &["198.51.100.1"]);

@@ -83,6 +83,28 @@ fn all_clients_share_the_budget_of_a_route() {
 }
 
 #[test]
+fn a_shared_budget_is_exact_when_all_ask_at_once() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, &routed(&[&limited("/export", "route", 50)]));
+    let flood = |source: String| {
+        let mut client = from(&source, &gate);
+        client.passing(&vec![request("GET /export", &[]); 100], "route_rate")
+    };
+    let passed: usize = std::thread::scope(|scope| {
+        let clients = (1..=8).map(|number| format!("127.0.0.{number}"));
+        let clients: Vec<_> = clients
+            .map(|source| scope.spawn(|| flood(source)))
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .sum()
+    });
+    assert_eq!(passed, 50);
+    assert_eq!(app.requests(), 50);
+}
+
+#[test]
 fn each_tenant_has_a_budget_of_its_own_on_a_route() {
     let app = App::echoing_paths();
     let tenants = "[tenant]\nfrom = \"header:X-Tenant\"\ntier = \"all\"\n[tier.all]\n\

@@ -53,6 +53,8 @@ pub struct Explanation {
     pub closed_at_door: Option<String>,
     /// The request that is explained: method, host and path.
     pub request: String,
+    /// Whether it names a host; rules about hosts do not apply to one that names none.
+    pub names_host: bool,
     /// The route it takes.
     pub route: Option<Route>,
     /// Whose traffic it is, when tenants are told apart.

@@ -1,7 +1,9 @@
 //! Requests of a route that are under way at a time.
 
+use std::io::{Read, Write};
+
 use super::{begin, from, reload, routed};
-use crate::harness::{App, Gate, Latch, Reply, Response, eventually};
+use crate::harness::{App, Gate, Latch, Reply, Response, eventually, read_head};
 
 /// A gate with two places on `/slow`, and an app that answers there when the latch opens.
 fn two_places() -> (App, Gate, Latch) {
@@ -54,6 +56,51 @@ fn a_place_of_a_route_is_given_back_when_the_client_goes_away() {
     drop(busy);
     eventually("the places to be given back", || ask(&gate).status == 200);
     latch.open();
+}
+
+#[test]
+fn a_tunnel_holds_its_place_until_it_ends() {
+    let app = App::accepting(|mut stream| {
+        read_head(&mut stream);
+        let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                         Upgrade: websocket\r\n\r\n";
+        let _ = stream.write_all(switching.as_bytes());
+        let _ = stream.read(&mut [0]);
+    });
+    let gate = Gate::before(&app, &routed(&["path = \"/slow\"\nin_flight = 1"]));
+    let handshake = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    let open = || {
+        let mut client = gate.connect();
+        let status = client.get_with("/slow", &handshake).status;
+        (client, status)
+    };
+    let (tunnel, status) = open();
+    assert_eq!(status, 101);
+    assert_eq!(open().1, 429, "the tunnel has the only place");
+    drop(tunnel);
+    eventually("the place to be given back", || open().1 == 101);
+}
+
+#[test]
+fn an_exempt_route_takes_no_place_of_a_tenant() {
+    let (app, latch) = App::waiting_at_slow();
+    let tenants = "[tenant]\nfrom = \"host\"\ntier = \"all\"\n[tier.all]\nin_flight = 1\n";
+    let routes = routed(&["path = \"/slow\"\nexempt = true\nin_flight = 2"]);
+    let gate = Gate::before(&app, &format!("{routes}{tenants}"));
+    let mut busy = begin(&gate, &app, "127.0.0.1");
+    assert_eq!(gate.get("/other").status, 200, "the tenant's place is free");
+    eventually("its own second place to be free", || {
+        ask(&gate).status == 200
+    });
+    let _second = begin(&gate, &app, "127.0.0.1");
+    assert_eq!(ask(&gate).reason(), "route_in_flight", "its own cap holds");
+    latch.open();
+    assert_eq!(busy.response().status, 200);
 }
 
 #[test]
