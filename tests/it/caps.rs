@@ -76,7 +76,7 @@ fn a_place_is_given_back_however_the_connection_ends() {
         path => Reply::text(path),
     });
     let config = "[client]\nconnections = 1\nlimit = { rate = \"1000/s\", burst = 1000 }\n\
-                  [deadlines]\nkeepalive = \"200ms\"\nrequest_header = \"200ms\"\n";
+                  [deadlines]\nkeepalive = \"1s\"\nrequest_header = \"1s\"\n";
     let gate = Gate::before(&app, config);
     let endings: [Ending; 9] = [
         ("closed before a request", |_| ()),
