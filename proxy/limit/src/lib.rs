@@ -13,7 +13,7 @@
 //!
 //! Reading order: `key`, `time`, `quota`; then `ring` (what one entry looks
 //! like in a word), `bucket` (eight of them in a cache line), `table` (the
-//! rules by which threads share them, with `pages` and `tally` beside it) and
+//! rules by which threads share them, with `memory` and `tally` beside it) and
 //! `limiter` (where governor's arithmetic meets the table). `occupancy` and
 //! `gauge` stand alone.
 //!
@@ -58,12 +58,11 @@ mod error;
 mod gauge;
 mod key;
 mod limiter;
-mod occupancy;
-// The only unsafe code: a system call that advises about memory, measured in benches/limiter. No
-// safe interface advises about memory that a `Vec` has.
-#[cfg(target_os = "linux")]
+// The only unsafe code: advice about memory to the system and to the processor, measured in
+// benches/limiter. Neither has a safe interface.
 #[allow(unsafe_code)]
-mod pages;
+mod memory;
+mod occupancy;
 mod quota;
 mod ring;
 mod table;

@@ -124,6 +124,18 @@ impl Limiter {
         }
     }
 
+    /// Starts to fetch what [`take`](Limiter::take) will read about `key` into the
+    /// processor's cache, and does not wait for it. It pays where something else
+    /// comes between the two, if only the reading of a clock: with a million
+    /// clients most of a decision's time is spent waiting for memory.
+    ///
+    /// Only a hint: without effect on any decision, and none at all on processors
+    /// other than x86-64.
+    #[inline]
+    pub fn prefetch(&self, key: Key) {
+        self.shared.table.prefetch(key);
+    }
+
     /// How many tokens `key` could take now. Takes none and writes nothing.
     #[must_use]
     pub fn peek(&self, key: Key, now: Now) -> u32 {

@@ -59,8 +59,7 @@ use std::sync::atomic::Ordering;
 use crate::bucket::{Bucket, SLOTS, Seen};
 use crate::error::TableError;
 use crate::key::Key;
-#[cfg(target_os = "linux")]
-use crate::pages;
+use crate::memory;
 use crate::ring::{Grain, Moment, Print, Reading, Word};
 use crate::tally::{OwnLine, Tally};
 use crate::time::Now;
@@ -138,8 +137,7 @@ impl Table {
         buckets
             .try_reserve_exact(count)
             .map_err(|_| TableError::OutOfMemory { bytes })?;
-        #[cfg(target_os = "linux")]
-        pages::prefer_large(buckets.spare_capacity_mut());
+        memory::prefer_large(buckets.spare_capacity_mut());
         buckets.resize_with(count, Bucket::default);
         // The compiler may turn the zeroes above into untouched pages.
         buckets
@@ -241,6 +239,13 @@ impl Table {
         ahead.unwrap_or(0).min(terms.window)
     }
 
+    /// Starts to fetch the key's bucket into the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: Key) {
+        memory::prefetch(self.bucket(key));
+    }
+
+    #[inline]
     fn bucket(&self, key: Key) -> &Bucket {
         // The top bits, scaled to the number of buckets: always below it.
         let scaled = u128::from(key.bits()) * self.buckets.len() as u128;

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use tidegate_limit::{Decision, Limiter, Quota, Table};
 
 use crate::model::{
-    COARSE_RING, FINE_RING, HOUR, Model, at, cases, is_allowed, key, n, nanos, table, unit,
+    COARSE_RING, FINE_RING, HOUR, Model, at, cases, is_allowed, key, n, nanos, per_second, table,
+    unit,
 };
 
 /// One request of a schedule.
@@ -145,4 +146,15 @@ proptest! {
             prop_assert_eq!(all, Decision::Allowed { remaining: 0 });
         }
     }
+}
+
+#[test]
+fn prefetching_decides_nothing() {
+    let table = table(4);
+    let limiter = Limiter::new(per_second(10, 20), &table);
+    for client in 0..9 {
+        limiter.prefetch(key(client));
+        assert_eq!(limiter.peek(key(client), at(0)), 20, "client {client}");
+    }
+    assert_eq!((table.tracked(at(0)), table.evictions()), (0, 0));
 }
