@@ -5,13 +5,15 @@ mod flood;
 mod stores;
 
 use std::env;
+use std::fs;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use stores::{
-    Client, DECISIONS, GovernorDashMap, GovernorHashMap, GovernorShared, Sketch, Store, Tidegate,
-    TidegateShared,
+    Client, DECISIONS, GovernorDashMap, GovernorHashMap, GovernorMoka, GovernorPapaya,
+    GovernorShared, Prefetched, Quanta, Shared, SharedPrefetched, Sketch, Store, Tidegate,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -20,6 +22,9 @@ const ROUNDS: usize = 7;
 const SLICE: Duration = Duration::from_millis(300);
 /// Requests between two looks at the time.
 const BATCH: u64 = 256;
+
+/// Of all threads in all slices, in nanoseconds: see [`without_core`].
+static WITHOUT_CORE: AtomicU64 = AtomicU64::new(0);
 
 /// Who asks.
 struct Scenario {
@@ -77,11 +82,19 @@ fn decisions() {
         "governor, DashMap (its default)",
         "governor, DashMap, clock shared",
         "governor, HashMap",
+        "governor, papaya",
+        "governor, moka",
         "pingora-limits Rate, 16 MiB",
         "tidegate",
+        "tidegate, quanta's clock",
+        "tidegate, prefetched",
         "tidegate, clock shared",
+        "tidegate, clock shared, prefetched",
     ];
     let columns = SCENARIOS.map(|scenario| measure(&scenario));
+    let shares = SCENARIOS.map(|scenario| scenario.threads * (rows.len() * ROUNDS) as u64);
+    let total = SLICE.as_secs_f64() * shares.iter().sum::<u64>() as f64;
+    let without = WITHOUT_CORE.load(Ordering::Relaxed) as f64 / 1e9;
     let names = SCENARIOS.map(|scenario| scenario.name).join(" | ");
     println!("| M decisions/s (ratio to the first) | {names} |");
     println!("|---{}|", "|---".repeat(SCENARIOS.len()));
@@ -92,18 +105,27 @@ fn decisions() {
         });
         println!("| {name} | {} |", cells.join(" | "));
     }
+    println!(
+        "\nneighbours had the core for {:.0} % of the time",
+        100.0 * without / total
+    );
 }
 
 /// Million decisions a second of every store, in the order of the rows.
 fn measure(scenario: &Scenario) -> Vec<f64> {
     let tracked = MILLION as usize;
-    let stores: [Box<dyn Measured>; 6] = [
+    let stores: [Box<dyn Measured>; 11] = [
         Box::new(GovernorDashMap::new()),
         Box::new(GovernorShared::new()),
         Box::new(GovernorHashMap::new()),
+        Box::new(GovernorPapaya::new()),
+        Box::new(GovernorMoka::new()),
         Box::new(Sketch::new()),
-        Box::new(Tidegate::new(tracked)),
-        Box::new(TidegateShared(Tidegate::new(tracked))),
+        Box::new(Tidegate::<Instant>::new(tracked)),
+        Box::new(Tidegate::<Quanta>::new(tracked)),
+        Box::new(Prefetched(Tidegate::new(tracked))),
+        Box::new(Shared(Tidegate::new(tracked))),
+        Box::new(SharedPrefetched(Tidegate::new(tracked))),
     ];
     for store in &stores {
         store.meet_all(scenario.clients);
@@ -151,9 +173,10 @@ impl<S: Store> Measured for S {
     }
 }
 
-/// One thread's million decisions a second.
+/// One thread's million decisions a second, in the time that it had a core or
+/// waited for another thread.
 fn ask<S: Store>(store: &S, scenario: &Scenario, random: &mut Random) -> f64 {
-    let (start, mut requests, mut allowed) = (Instant::now(), 0, 0);
+    let (start, without, mut requests, mut allowed) = (Instant::now(), without_core(), 0, 0);
     while start.elapsed() < SLICE {
         for _ in 0..BATCH {
             let clients: [Client; DECISIONS] =
@@ -163,7 +186,17 @@ fn ask<S: Store>(store: &S, scenario: &Scenario, random: &mut Random) -> f64 {
         requests += BATCH;
     }
     std::hint::black_box(allowed);
-    (requests * DECISIONS as u64) as f64 / start.elapsed().as_secs_f64() / 1e6
+    let without = without_core().saturating_sub(without);
+    WITHOUT_CORE.fetch_add(without.as_nanos() as u64, Ordering::Relaxed);
+    let time = start.elapsed().saturating_sub(without);
+    (requests * DECISIONS as u64) as f64 / time.as_secs_f64() / 1e6
+}
+
+/// How long this thread could have run and had no core, because of neighbours.
+fn without_core() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let delay = stat.split_whitespace().nth(1);
+    Duration::from_nanos(delay.and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
 /// The client with this number.

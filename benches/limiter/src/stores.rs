@@ -10,10 +10,12 @@ use governor::RateLimiter;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
-use governor::state::StateStore;
 use governor::state::keyed::{DashMapStateStore, HashMapStateStore};
+use governor::state::{InMemoryState, NotKeyed, StateStore};
 use pingora_limits::rate::Rate;
-use tidegate_limit::{Decision, Domain, KeyHasher, Limiter, Now, Quota, Table};
+use tidegate_limit::{Decision, Domain, Key, KeyHasher, Limiter, Now, Quota, Table};
+
+use crate::MILLION;
 
 /// A client, as long as an IPv6 address.
 pub type Client = [u8; 16];
@@ -24,6 +26,9 @@ pub const DECISIONS: usize = 4;
 const RATE: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const COST: NonZeroU32 = NonZeroU32::MIN;
+
+/// What a decision about a new client takes, clock and measurement aside.
+const A_DECISION: Duration = Duration::from_nanos(100);
 
 /// The quota in governor's type.
 fn quota() -> governor::Quota {
@@ -41,15 +46,51 @@ pub trait Store: Send + Sync {
     }
 }
 
-/// `tidegate_limit`, reading `Instant` for every decision.
-pub struct Tidegate {
+/// What `tidegate_limit` is told the time by.
+pub trait Watch: Send + Sync {
+    /// Starts now.
+    fn start() -> Self;
+    /// The time since then.
+    fn now(&self) -> Now;
+}
+
+impl Watch for Instant {
+    fn start() -> Self {
+        Self::now()
+    }
+
+    fn now(&self) -> Now {
+        Now::from_nanos(self.elapsed().as_nanos() as u64)
+    }
+}
+
+/// governor's default clock.
+pub struct Quanta {
+    clock: quanta::Clock,
+    start: u64,
+}
+
+impl Watch for Quanta {
+    fn start() -> Self {
+        let clock = quanta::Clock::new();
+        let start = clock.raw();
+        Self { clock, start }
+    }
+
+    fn now(&self) -> Now {
+        Now::from_nanos(self.clock.delta_as_nanos(self.start, self.clock.raw()))
+    }
+}
+
+/// `tidegate_limit`, reading a clock for every decision.
+pub struct Tidegate<W> {
     limiter: Limiter,
     table: Arc<Table>,
     hasher: KeyHasher,
-    start: Instant,
+    watch: W,
 }
 
-impl Tidegate {
+impl<W: Watch> Tidegate<W> {
     /// A limiter over a table for `clients`.
     pub fn new(clients: usize) -> Self {
         let quota = Quota::new(RATE, Duration::from_secs(1), BURST).expect("within the bounds");
@@ -58,7 +99,7 @@ impl Tidegate {
             limiter: Limiter::new(quota, &table),
             table,
             hasher: KeyHasher::new(),
-            start: Instant::now(),
+            watch: W::start(),
         }
     }
 
@@ -67,47 +108,121 @@ impl Tidegate {
         self.table.evictions()
     }
 
-    fn now(&self) -> Now {
-        Now::from_nanos(self.start.elapsed().as_nanos() as u64)
+    fn key(&self, client: &Client) -> Key {
+        self.hasher.key(Domain::Client, client)
     }
 
-    fn take(&self, client: &Client, now: Now) -> bool {
-        let key = self.hasher.key(Domain::Client, client);
+    fn prefetched(&self, client: &Client) -> Key {
+        let key = self.key(client);
+        self.limiter.prefetch(key);
+        key
+    }
+
+    fn take(&self, key: Key, now: Now) -> bool {
         matches!(self.limiter.take(key, COST, now), Decision::Allowed { .. })
     }
 }
 
-impl Store for Tidegate {
+impl<W: Watch> Store for Tidegate<W> {
     fn allows(&self, client: &Client) -> bool {
-        self.take(client, self.now())
+        let now = self.watch.now();
+        self.take(self.key(client), now)
+    }
+}
+
+/// The same, with the clock read while the client's entry is fetched.
+pub struct Prefetched(pub Tidegate<Instant>);
+
+impl Store for Prefetched {
+    fn allows(&self, client: &Client) -> bool {
+        let key = self.0.prefetched(client);
+        self.0.take(key, self.0.watch.now())
     }
 }
 
 /// `tidegate_limit`, reading `Instant` once a request, as the gate does.
-pub struct TidegateShared(pub Tidegate);
+pub struct Shared(pub Tidegate<Instant>);
 
-impl Store for TidegateShared {
+impl Store for Shared {
     fn allows(&self, client: &Client) -> bool {
         self.0.allows(client)
     }
 
     fn request(&self, clients: &[Client; DECISIONS]) -> usize {
-        let now = self.0.now();
-        let allowed = clients.iter().filter(|client| self.0.take(client, now));
-        allowed.count()
+        let now = self.0.watch.now();
+        let keys = clients.iter().map(|client| self.0.key(client));
+        keys.filter(|key| self.0.take(*key, now)).count()
     }
 }
 
-/// governor with one of its own stores and its default clock.
+/// The same, with all entries of a request fetched at once.
+pub struct SharedPrefetched(pub Tidegate<Instant>);
+
+impl Store for SharedPrefetched {
+    fn allows(&self, client: &Client) -> bool {
+        self.0.allows(client)
+    }
+
+    fn request(&self, clients: &[Client; DECISIONS]) -> usize {
+        let keys = clients.each_ref().map(|client| self.0.prefetched(client));
+        let now = self.0.watch.now();
+        keys.iter().filter(|key| self.0.take(**key, now)).count()
+    }
+}
+
+/// governor with a store and its default clock.
 pub struct Governor<S: StateStore<Key = Client>>(RateLimiter<Client, S, DefaultClock>);
 
 /// Its default.
 pub type GovernorDashMap = Governor<DashMapStateStore<Client>>;
 /// A `HashMap` under a mutex.
 pub type GovernorHashMap = Governor<HashMapStateStore<Client>>;
+/// A lock-free map.
+pub type GovernorPapaya = Governor<Papaya>;
+/// A cache with a bound on its entries.
+pub type GovernorMoka = Governor<Moka>;
+
+/// governor's state of one client in a map of papaya's. Unbounded.
+#[derive(Default)]
+pub struct Papaya(papaya::HashMap<Client, InMemoryState>);
+
+impl StateStore for Papaya {
+    type Key = Client;
+
+    fn measure_and_replace<T, F, E>(&self, client: &Client, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let map = self.0.pin();
+        let state = map.get_or_insert_with(*client, InMemoryState::default);
+        state.measure_and_replace(&NotKeyed::NonKey, decide)
+    }
+}
+
+/// The same in a cache of moka's: the number of clients is bounded, and whoever
+/// falls out of it starts afresh.
+pub struct Moka(moka::sync::Cache<Client, Arc<InMemoryState>>);
+
+impl Default for Moka {
+    fn default() -> Self {
+        Self(moka::sync::Cache::new(MILLION))
+    }
+}
+
+impl StateStore for Moka {
+    type Key = Client;
+
+    fn measure_and_replace<T, F, E>(&self, client: &Client, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let state = self.0.get_with(*client, Arc::default);
+        state.measure_and_replace(&NotKeyed::NonKey, decide)
+    }
+}
 
 impl<S: StateStore<Key = Client> + Default> Governor<S> {
-    /// A limiter that grows with its clients.
+    /// A limiter without clients.
     pub fn new() -> Self {
         let store = S::default();
         Self(RateLimiter::new(quota(), store, DefaultClock::default()))
@@ -187,12 +302,15 @@ impl Store for Sketch {
     }
 }
 
-/// Decides nothing: shows what the machine itself does to a measurement.
+/// Decides nothing and takes about as long as a decision: shows what the machine
+/// itself does to a measurement.
 pub struct Nothing;
 
 impl Store for Nothing {
     fn allows(&self, client: &Client) -> bool {
         std::hint::black_box(client);
+        let start = Instant::now();
+        while start.elapsed() < A_DECISION {}
         true
     }
 }
