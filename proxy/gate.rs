@@ -45,6 +45,8 @@ impl Gate {
         head: &Head,
         identity: &'gate Identity<'request>,
     ) -> Case<'request, 'gate> {
+        // The route, the known set and the clock are looked at while this comes from memory.
+        policy.client_limit.limiter.prefetch(identity.client_key);
         Case {
             policy,
             limits: &self.limits,

@@ -68,8 +68,6 @@ impl Asked<'_> {
         let policy = self.gate.policy.load();
         let client = policy.client.client(self.peer, head);
         let identity = identify(&policy, &self.gate.limits.hasher, client, head);
-        // The route, the known set and the clock are looked at while this comes from memory.
-        policy.client_limit.limiter.prefetch(identity.client_key);
         let verdict = self.verdict(&policy, head, &identity);
         match verdict {
             Err(refusal) => self.refuse(&policy, head, &identity, &refusal, started, out),
