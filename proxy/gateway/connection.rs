@@ -17,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::exchange::Exchange;
 use super::forwarder::Forwarder;
+use super::paced::PacedStream;
 use super::stream::ClientStream;
 use super::turn::{Asked, Turn, refuse_head, refuse_unread};
 use crate::door;
@@ -62,7 +63,9 @@ impl ServerApp for ConnectionApp {
             shutdown: shutdown.clone(),
             out: BytesMut::new(),
         };
-        connection.serve(Box::new(ClientStream::new(stream))).await;
+        connection
+            .serve(Box::new(ClientStream::new(PacedStream::new(stream))))
+            .await;
         drop(guard);
         None
     }
