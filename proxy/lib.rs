@@ -40,6 +40,7 @@ pub mod limits;
 pub mod lists;
 pub mod mode;
 pub mod policy;
+pub mod prefixes;
 pub mod reason;
 pub mod refuse;
 pub mod reload;

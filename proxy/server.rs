@@ -34,6 +34,7 @@ use crate::limits::Limits;
 use crate::lists::FromFile;
 use crate::mode::Switch;
 use crate::policy::Upstreams;
+use crate::prefixes::Published;
 use crate::reload::{Reloader, Running};
 use crate::state::{self, StateFile};
 use crate::tenants::{Moved, Moves, Roster};
@@ -99,7 +100,7 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     tracing::info!(
         "mode {}, {} known prefixes",
         gate.mode.mode(),
-        gate.known.load().len()
+        gate.known.len()
     );
 }
 
@@ -141,7 +142,7 @@ fn build(
     limits.table.put_in_force();
     let gate = Arc::new(Gate {
         policy: ArcSwap::from_pointee(policy),
-        known: ArcSwap::from_pointee(book.set()),
+        known: Published::of(book.set()),
         mode: Switch::open(
             StateFile::new(&directory, "mode.json"),
             mode,

@@ -18,7 +18,7 @@ use crate::admin::wire::Reloaded;
 use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
-use crate::known::{Book, Published};
+use crate::known::{Book, Customers};
 use crate::limits::Limits;
 use crate::policy::{Policy, Upstreams};
 use crate::server::resolved_upstreams;
@@ -34,7 +34,7 @@ pub struct Reloader {
     gate: Arc<Gate>,
     running: ArcSwap<Running>,
     /// The known customers.
-    pub known: Published,
+    pub known: Customers,
     moves: Moves,
     traffic: Handle,
     problem: Mutex<Option<String>>,
@@ -115,7 +115,7 @@ impl Reloader {
         traffic: Handle,
     ) -> Self {
         Reloader {
-            known: Published::new(gate.clone(), book),
+            known: Customers::new(gate.clone(), book),
             gate,
             running: ArcSwap::from_pointee(running),
             moves,

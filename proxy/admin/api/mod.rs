@@ -123,7 +123,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
             evictions: gate.limits.table.evictions(),
         },
         known: wire::Known {
-            prefixes: gate.known.load().len(),
+            prefixes: gate.known.len(),
             from_files,
             from_operators,
         },
