@@ -25,6 +25,8 @@ pub struct Gate {
     pub policy: ArcSwap<Policy>,
     /// Who is a known customer.
     pub known: Published,
+    /// Who is shut out.
+    pub blocks: Published,
     /// `observe`, `normal` or `known-only`.
     pub mode: Switch,
     /// What clients and tenants have used.
@@ -54,6 +56,7 @@ impl Gate {
             request: Request {
                 route: policy.routes.find(head),
                 known: self.known.contains(identity.client),
+                blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate: is_last(head),
             },

@@ -25,7 +25,7 @@ use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::admin::{self, Addresses, Admin, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
-use crate::door::Filter;
+use crate::door::{Blocks, Filter};
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
@@ -33,8 +33,8 @@ use crate::known::Book;
 use crate::limits::Limits;
 use crate::lists::FromFile;
 use crate::mode::Switch;
-use crate::policy::Upstreams;
-use crate::prefixes::Published;
+use crate::policy::{Caps, Upstreams};
+use crate::prefixes::{self, Published};
 use crate::reload::{Reloader, Running};
 use crate::state::{self, StateFile};
 use crate::tenants::{Moved, Moves, Roster};
@@ -53,7 +53,7 @@ const RUNTIME_END: Duration = Duration::from_secs(2);
 /// # Errors
 /// When something it needs to start is not to be had: a port, a socket, memory, a file.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    descriptors::raise(config.connections.total);
+    let caps = descriptors::fit(&config)?;
     let known = Book::read_files(&config.known.files)?;
     let roster = Roster::read(&config)?;
     let sockets = Sockets::bind(&config)?;
@@ -65,10 +65,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
     let traffic = traffic_runtime(&config)?;
-    let (gate, reloader) = build(config, roster, known, log, traffic.handle())?;
+    let (gate, reloader, blocks) = build(config, caps, roster, known, log, traffic.handle())?;
     let admin = Admin {
         gate: gate.clone(),
         reloader,
+        blocks,
         addresses: sockets.addresses.clone(),
         rates: Rates::default(),
         tracked: Tracked::default(),
@@ -119,11 +120,12 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
 /// Everything that the stages share, and what replaces it on a reload.
 fn build(
     config: Config,
+    caps: Caps,
     roster: Roster,
     known: Vec<FromFile<IpNet>>,
     log: LogWriter,
     traffic: &Handle,
-) -> anyhow::Result<(Arc<Gate>, Reloader)> {
+) -> anyhow::Result<(Arc<Gate>, Reloader, Blocks)> {
     let directory = config.state.directory.clone();
     let limits = Limits::new(config.client.max_tracked, config.connections.total)
         .context("client.max_tracked")?;
@@ -134,7 +136,7 @@ fn build(
     forget_ended(&moves, &config);
     moves.replace(moves.among(&roster));
     let (mode, sample) = (config.mode, config.log.sample);
-    let running = Running::new(config, upstreams, roster);
+    let running = Running::new(config, caps, upstreams, roster);
     for warning in running.warnings() {
         tracing::warn!("{warning}");
     }
@@ -143,6 +145,7 @@ fn build(
     let gate = Arc::new(Gate {
         policy: ArcSwap::from_pointee(policy),
         known: Published::of(book.set()),
+        blocks: Published::default(),
         mode: Switch::open(
             StateFile::new(&directory, "mode.json"),
             mode,
@@ -157,7 +160,9 @@ fn build(
         draining: AtomicBool::new(false),
     });
     let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
-    Ok((gate, reloader))
+    let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
+    let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
+    Ok((gate, reloader, blocks))
 }
 
 /// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
@@ -295,7 +300,7 @@ impl Proxy {
             // Pingora's listener owns it from here on, and closes it when it stops accepting.
             fds.add(name, socket.into_raw_fd());
         }
-        service.set_connection_filter(Arc::new(Filter(gate.clone())));
+        service.set_connection_filter(Arc::new(Filter::new(gate.clone())));
         Proxy {
             service,
             sockets: Arc::new(parking_lot::Mutex::new(fds)),

@@ -82,6 +82,7 @@ pub fn gate() -> Gate {
     Gate {
         policy: ArcSwap::from_pointee(policy.expect("limits that can be counted")),
         known: Published::of(known),
+        blocks: Published::default(),
         mode: Switch::open(nowhere, config.mode, 0),
         limits,
         connections: Arc::new(Gauge::new()),

@@ -1,12 +1,17 @@
 //! The door: which connections are let in, before anything is spent on them.
 
-use std::net::{IpAddr, SocketAddr};
+mod admission;
+mod blocks;
+
+pub use admission::{Guard, Place, admit, admit_client, admit_total, look};
+pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
+
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use pingora_core::listeners::ConnectionFilter;
-use tidegate_config::Mode;
-use tidegate_limit::{GaugePermit, Permit};
 
 use crate::gate::Gate;
 use crate::identity::canonical;
@@ -14,69 +19,37 @@ use crate::identity::canonical;
 /// Why a connection was closed before anything was read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DoorReason {
+    /// An operator shut the client out.
+    Blocked,
+    /// A client outside the known set in `known-only`.
+    UnknownClient,
     /// As many connections are open as may be.
     Total,
+    /// As many connections are open as unknown clients may have.
+    Reserved,
     /// As many connections of this client are open as it may have.
     Client,
 }
 
 impl DoorReason {
     /// Every reason.
-    pub const ALL: [DoorReason; 2] = [DoorReason::Total, DoorReason::Client];
+    pub const ALL: [DoorReason; 5] = [
+        DoorReason::Blocked,
+        DoorReason::UnknownClient,
+        DoorReason::Total,
+        DoorReason::Reserved,
+        DoorReason::Client,
+    ];
 
     /// The value of the `reason` label.
     pub fn label(self) -> &'static str {
         match self {
+            DoorReason::Blocked => "blocked",
+            DoorReason::UnknownClient => "unknown_client",
             DoorReason::Total => "total",
+            DoorReason::Reserved => "reserved",
             DoorReason::Client => "client",
         }
-    }
-}
-
-/// A connection's places in the caps; it gives them back when dropped, however the connection ends.
-#[derive(Debug)]
-pub struct Guard {
-    _total: GaugePermit,
-    /// None when the cap is a trusted proxy's, or not enforced.
-    _client: Option<Permit>,
-}
-
-/// Takes the places of a connection from `peer`.
-///
-/// # Errors
-/// When a cap is reached.
-pub fn admit(gate: &Gate, peer: IpAddr) -> Result<Guard, DoorReason> {
-    let policy = gate.policy.load();
-    let total = gate.connections.try_acquire(policy.connections.get());
-    let total = total.ok_or(DoorReason::Total)?;
-    // Behind a trusted proxy there are many clients: their number is not this peer's doing.
-    let client = if policy.client.speaks_for_others(peer) {
-        None
-    } else {
-        let key = policy.client.key(&gate.limits.hasher, peer);
-        let place = gate
-            .limits
-            .connections
-            .try_acquire(key, policy.client_connections);
-        if place.is_none() {
-            refuse_client(gate)?;
-        }
-        place
-    };
-    Ok(Guard {
-        _total: total,
-        _client: client,
-    })
-}
-
-/// In `observe` the cap of a client is counted and not enforced.
-fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
-    match gate.mode.mode() {
-        Mode::Observe => {
-            gate.account.would_close(DoorReason::Client);
-            Ok(())
-        }
-        Mode::Normal | Mode::KnownOnly => Err(DoorReason::Client),
     }
 }
 
@@ -86,28 +59,34 @@ fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
 /// Pingora has no hook for a connection that ends between the two. What slips in meanwhile is
 /// refused there.
 #[derive(Debug)]
-pub struct Filter(pub Arc<Gate>);
+pub struct Filter {
+    gate: Arc<Gate>,
+    /// Connections that were let through and may not have taken their place yet.
+    on_their_way: AtomicU32,
+}
 
-/// Whether a connection from `peer` would be let in now; takes nothing.
-///
-/// # Errors
-/// When a cap is reached.
-pub fn look(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
-    let policy = gate.policy.load();
-    if gate.connections.get() >= policy.connections.get() {
-        return Err(DoorReason::Total);
+impl Filter {
+    /// The look into this gate.
+    pub fn new(gate: Arc<Gate>) -> Self {
+        Filter {
+            gate,
+            on_their_way: AtomicU32::new(0),
+        }
     }
-    if gate.mode.mode() == Mode::Observe || policy.client.speaks_for_others(peer) {
-        return Ok(());
-    }
-    let key = policy.client.key(&gate.limits.hasher, peer);
-    match gate
-        .limits
-        .connections
-        .at_limit(key, policy.client_connections)
-    {
-        true => Err(DoorReason::Client),
-        false => Ok(()),
+
+    /// Lets the connections that are on their way arrive, before more are let through than there are
+    /// places: a backlog is accepted faster than tasks start, and each connection holds a descriptor
+    /// meanwhile. That is once in so many connections as places are free. Whether it was necessary.
+    async fn waited_for_arrivals(&self) -> bool {
+        let most = self.gate.policy.load().caps.total.get();
+        let taken = self.gate.connections.get();
+        if taken.saturating_add(self.on_their_way.load(Relaxed)) < most {
+            return false;
+        }
+        // Runs after the tasks that the accept loop has spawned.
+        tokio::task::yield_now().await;
+        self.on_their_way.store(0, Relaxed);
+        true
     }
 }
 
@@ -117,10 +96,18 @@ impl ConnectionFilter for Filter {
         let Some(peer) = peer else {
             return true;
         };
-        match look(&self.0, canonical(*peer)) {
-            Ok(()) => true,
+        let client = canonical(*peer);
+        let mut looked = look(&self.gate, client);
+        if looked.is_ok() && self.waited_for_arrivals().await {
+            looked = look(&self.gate, client);
+        }
+        match looked {
+            Ok(()) => {
+                self.on_their_way.fetch_add(1, Relaxed);
+                true
+            }
             Err(reason) => {
-                self.0.account.refused_connection(reason);
+                self.gate.account.refused_connection(reason);
                 false
             }
         }

@@ -106,9 +106,11 @@ impl Asked<'_> {
         head: &Head<'policy>,
         identity: &Identity<'policy>,
     ) -> Result<(&'policy Route, Permits), Refusal<'policy>> {
-        let case = self.gate.case(policy, head, identity);
+        let mut case = self.gate.case(policy, head, identity);
+        // A connection that was open before its peer was blocked serves nobody any more.
+        case.request.blocked |= self.is_peer_blocked(identity.client);
         let account = &self.gate.account;
-        if case.mode != Mode::KnownOnly && case.request.is_shut_out() {
+        if case.mode != Mode::KnownOnly && !case.request.blocked && case.request.is_shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
         case.decide().or_else(|refusal| match case.mode {
@@ -119,6 +121,18 @@ impl Asked<'_> {
             }
             Mode::Normal | Mode::KnownOnly => Err(refusal),
         })
+    }
+
+    /// Whether an operator shut out who is at the other end. `client`: whose request it is, of whom
+    /// the verdict has been told.
+    fn is_peer_blocked(&self, client: IpAddr) -> bool {
+        self.peer != client && self.gate.blocks.contains(self.peer)
+    }
+
+    /// Whether the connection itself is refused with the request. A trusted proxy's is not, when it
+    /// asks for somebody who is blocked: others are served over it.
+    fn ends_with(&self, refusal: &Refusal, client: IpAddr) -> bool {
+        refusal.reason == Reason::Blocked && (self.peer == client || self.is_peer_blocked(client))
     }
 
     fn refuse(
@@ -136,7 +150,8 @@ impl Asked<'_> {
             wants_html(head.values("accept")),
         );
         let consumed = self.whole_request(head.framing);
-        let keep = head.keep_alive && !self.draining && consumed.is_some();
+        let ends = self.draining || self.ends_with(refusal, identity.client);
+        let keep = head.keep_alive && !ends && consumed.is_some();
         let persistence = match keep {
             // Only HTTP/1.0 has to ask for it.
             true if head

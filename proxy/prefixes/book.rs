@@ -128,6 +128,13 @@ impl Book {
             .collect()
     }
 
+    /// Gives those that have no end this one.
+    pub fn end_all_by(&self, until: u64) {
+        for entry in self.entries().values_mut() {
+            entry.until.get_or_insert(until);
+        }
+    }
+
     /// The entries, at most `limit` of them, that contain `address` if one is given.
     pub fn list(&self, limit: usize, address: Option<IpAddr>) -> Vec<Added> {
         let entries = self.entries();

@@ -20,7 +20,7 @@ use crate::forward::Health;
 use crate::gate::Gate;
 use crate::known::{Book, Customers};
 use crate::limits::Limits;
-use crate::policy::{Policy, Upstreams};
+use crate::policy::{Caps, Policy, Upstreams};
 use crate::server::resolved_upstreams;
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
@@ -48,6 +48,7 @@ pub struct Reloader {
 #[derive(Debug)]
 pub struct Running {
     config: Config,
+    caps: Caps,
     upstreams: Upstreams,
     roster: Roster,
     /// The file as it was, to say what is different.
@@ -55,11 +56,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// A configuration with the upstreams and tenants that it names.
-    pub fn new(config: Config, upstreams: Upstreams, roster: Roster) -> Self {
+    /// A configuration with the upstreams and tenants that it names, and as many connections as fit.
+    pub fn new(config: Config, caps: Caps, upstreams: Upstreams, roster: Roster) -> Self {
         let written = config.source.as_deref().map(Written::read);
         Running {
             config,
+            caps,
             upstreams,
             roster,
             written: written.unwrap_or_default(),
@@ -82,7 +84,7 @@ impl Running {
     /// What should be looked at.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.config.warnings.iter().chain(&self.roster.warnings);
-        warnings.cloned().collect()
+        warnings.cloned().chain(self.caps.warning()).collect()
     }
 
     /// As with known customers: tenants do not leave by the half.
@@ -101,7 +103,11 @@ impl Running {
     /// # Errors
     /// See [`Policy::new`].
     pub fn policy(&self, moves: &[Moved], limits: &Limits) -> anyhow::Result<Policy> {
-        Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)
+        let asked = Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)?;
+        Ok(Policy {
+            caps: self.caps,
+            ..asked
+        })
     }
 }
 
@@ -166,8 +172,8 @@ impl Reloader {
             running.refuse_shrunk(&roster)?;
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
-        descriptors::raise(config.connections.total);
-        let next = Running::new(config, upstreams, roster);
+        let caps = descriptors::fit(&config)?;
+        let next = Running::new(config, caps, upstreams, roster);
         let mut changes = running.changes(&next);
         let warnings = next.warnings();
         let sample = next.config.log.sample;
