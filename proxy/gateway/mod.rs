@@ -8,6 +8,7 @@ mod connection;
 mod encrypted;
 mod exchange;
 mod forwarder;
+mod judgement;
 mod paced;
 mod stream;
 mod turn;

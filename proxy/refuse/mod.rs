@@ -200,6 +200,7 @@ pub fn status(reason: Reason) -> StatusCode {
         Reason::UnknownClient | Reason::UpstreamUnresolved | Reason::Drained => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        Reason::Blocked => StatusCode::FORBIDDEN,
         Reason::NoRoute => StatusCode::NOT_FOUND,
         Reason::Malformed | Reason::BodyMalformed => StatusCode::BAD_REQUEST,
         Reason::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -50,7 +50,7 @@ pub(crate) fn check(
         tenant,
         tiers,
         tenants,
-        connections: limits::connections(&raw.connections),
+        connections: limits::connections(&mut findings, &raw.connections),
         known: operation::known(&mut findings, &raw.known, &folder),
         known_only: operation::known_only(&mut findings, raw.known_only),
         deadlines: operation::deadlines(&mut findings, raw.deadlines),

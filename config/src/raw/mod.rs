@@ -255,6 +255,11 @@ pub(crate) struct Connections {
     /// Open connections from all clients. Default: 10_000.
     #[schemars(range(min = 1, max = 10_000_000), example = 10_000)]
     pub(crate) total: Option<NonZeroU32>,
+    /// How many of them only known clients get, so that these still get in
+    /// while everybody else has taken the rest; below total. Default: a
+    /// twentieth of total.
+    #[schemars(with = "Option<u32>", range(min = 0, max = 9_999_999), example = 500)]
+    pub(crate) reserved_for_known: Option<Spanned<u32>>,
     /// TLS handshakes under way at a time; beyond that only known clients get
     /// one. Default: 1_000.
     #[schemars(range(min = 1, max = 1_000_000), example = 1_000)]
