@@ -18,6 +18,7 @@ use tokio::io::AsyncWriteExt;
 use super::arrival::{Arrival, announced, decrypted};
 use super::exchange::Exchange;
 use super::forwarder::Forwarder;
+use super::h2::Http2;
 use super::judgement::Judge;
 use super::paced::PacedStream;
 use super::stream::ClientStream;
@@ -32,7 +33,7 @@ use crate::refuse::Persistence;
 
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Empty lines that may stand before a request line: some old clients send one.
 const MAX_EMPTY_LINES: usize = 8;
 
@@ -54,6 +55,16 @@ impl ServerApp for ConnectionApp {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         match self.arrive(stream).await {
+            Ok((arrival, guard)) if arrival.http2 => {
+                self.gate.account.accepted_connection();
+                let connection = Http2 {
+                    app: self.clone(),
+                    caller: arrival.caller,
+                    guard: Arc::new(guard),
+                    shutdown: shutdown.clone(),
+                };
+                Box::pin(connection.serve(PacedStream::new(arrival.stream))).await;
+            }
             Ok((arrival, guard)) => {
                 self.gate.account.accepted_connection();
                 let connection = Connection {
@@ -265,9 +276,8 @@ impl Connection<'_> {
         let mut session = ServerSession::new_http1(stream);
         session.set_read_timeout(Some(self.deadlines.request_body_idle));
         session.set_pipelined_prefix(head);
-        session.set_connection_user_context(Some(exchange));
-        let reused = self.app.proxy.process_new_http(session, &self.shutdown);
-        let (stream, _) = reused.await?.consume();
+        let proxied = self.app.proxy.process_new_http(session, &self.shutdown);
+        let (stream, _) = exchange.carried_by(proxied).await?.consume();
         let mut stream = stream.into_any().downcast::<ClientStream>().ok()?;
         stream.end_body().then_some(stream)
     }
