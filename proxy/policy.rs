@@ -28,6 +28,8 @@ pub struct Policy {
     pub network_limit: Option<NamedLimit>,
     /// Open connections of one client.
     pub client_connections: NonZeroU32,
+    /// Requests on one connection.
+    pub requests_per_connection: NonZeroU32,
     /// Open connections of all clients.
     pub connections: NonZeroU32,
     /// Whose traffic a request is, when tenants are told apart.
@@ -94,6 +96,7 @@ impl Policy {
             client_limit,
             network_limit,
             client_connections: config.client.connections,
+            requests_per_connection: config.client.requests_per_connection,
             connections: config.connections.total,
             tenants: Tenants::new(config, roster, moves, limits)?,
             routes: routes(config, upstreams, limits)?,

@@ -6,6 +6,7 @@
 mod connection;
 mod exchange;
 mod forwarder;
+mod pace;
 mod paced;
 mod stream;
 mod turn;

@@ -45,8 +45,9 @@ pub(super) struct Asked<'connection> {
     pub(super) buffered: &'connection [u8],
     /// Bytes of the head.
     pub(super) length: usize,
-    /// Whether the gate is going down, so that no connection is kept.
-    pub(super) draining: bool,
+    /// Whether it is the last on this connection: the gate is going down, or there were as many as
+    /// may be.
+    pub(super) last: bool,
 }
 
 impl Asked<'_> {
@@ -87,7 +88,12 @@ impl Asked<'_> {
                         .and_then(|tenant| tenant.name)
                         .map(Box::from),
                     websocket: head.websocket,
-                    keep_alive: head.keep_alive && !self.draining,
+                    tunnel_idle: head.websocket.then(Arc::default),
+                    keep_alive: head.keep_alive && !self.last,
+                    max_body: match self.gate.mode.mode() {
+                        Mode::Observe => u64::MAX,
+                        Mode::Normal | Mode::KnownOnly => route.max_body,
+                    },
                     started,
                     permits,
                     tried: Vec::new(),
@@ -136,7 +142,7 @@ impl Asked<'_> {
             wants_html(head.values("accept")),
         );
         let consumed = self.whole_request(head.framing);
-        let keep = head.keep_alive && !self.draining && consumed.is_some();
+        let keep = head.keep_alive && !self.last && consumed.is_some();
         let persistence = match keep {
             // Only HTTP/1.0 has to ask for it.
             true if head
@@ -177,7 +183,7 @@ impl Asked<'_> {
         let body = match framing {
             Framing::Length(length) => usize::try_from(length).ok()?,
             Framing::Chunked => {
-                let mut chunks = Chunks::default();
+                let mut chunks = Chunks::new(u64::MAX);
                 let taken = chunks.advance(behind).ok()?;
                 chunks.is_done().then_some(taken)?
             }
