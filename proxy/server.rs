@@ -17,12 +17,12 @@ use pingora_core::server::{Fds, ListenFds};
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
 use tidegate_config::{Config, LogFile};
-use tidegate_limit::Gauge;
+use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::account::{AccessLog, Account, LogWriter, Metrics};
-use crate::admin::{self, Addresses, Admin, Rates, Tracked};
+use crate::admin::{self, Addresses, Admin, End, Ending, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
 use crate::door::Filter;
@@ -33,10 +33,13 @@ use crate::known::Book;
 use crate::limits::Limits;
 use crate::lists::FromFile;
 use crate::mode::Switch;
+use crate::notify;
 use crate::policy::Upstreams;
 use crate::reload::{Reloader, Running};
+use crate::sockets::Sockets;
 use crate::state::{self, StateFile};
 use crate::tenants::{Moved, Moves, Roster};
+use crate::upgrade::{Origin, Predecessor, Upgrader};
 
 /// Bytes of Pingora's own buffers for a connection: heads are read past them, and a smaller one is
 /// less to clear for each connection (measured as a tenth of a new connection's cost).
@@ -44,27 +47,53 @@ const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 1460;
 /// How long names may take at start before the gate serves without them.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
+/// How long a connection may take that was accepted and is not counted yet: so long a process stays
+/// at least that another one has replaced.
+const UNCOUNTED: Duration = Duration::from_secs(1);
 /// How long threads may take to end once all connections have.
 const RUNTIME_END: Duration = Duration::from_secs(2);
 
-/// Serves until a signal says otherwise.
+/// Serves until a signal says otherwise, or another process goes on with it. `origin` is how that one
+/// is started, `predecessor` what this one takes over from.
 ///
 /// # Errors
 /// When something it needs to start is not to be had: a port, a socket, memory, a file.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(
+    config: Config,
+    origin: Origin,
+    mut predecessor: Option<&mut Predecessor>,
+) -> anyhow::Result<()> {
     descriptors::raise(config.connections.total);
     let known = Book::read_files(&config.known.files)?;
     let roster = Roster::read(&config)?;
-    let sockets = Sockets::bind(&config)?;
-    state::create_directory(&config.state.directory)
-        .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
+    let directory = config.state.directory.clone();
+    if let Some(before) = &predecessor {
+        before.check_state_directory(&directory)?;
+    }
+    let mut sockets = Sockets::open(&config, predecessor.as_deref_mut())?;
+    let copies = sockets.copies(&config)?;
+    state::create_directory(&directory)
+        .with_context(|| format!("state.directory {}", directory.display()))?;
     let (log, log_guard) =
         LogWriter::open(&config.log).with_context(|| match &config.log.file {
             LogFile::Stdout => "log.file".to_owned(),
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
     let traffic = traffic_runtime(&config)?;
-    let (gate, reloader) = build(config, roster, known, log, traffic.handle())?;
+    let hasher = predecessor
+        .as_ref()
+        .map_or_else(KeyHasher::new, |before| before.hasher());
+    let (gate, reloader) = build(config, roster, known, log, hasher, traffic.handle())?;
+    // As late as can be: what the process before this one counts from here on is lost.
+    if let Some(before) = &mut predecessor {
+        before.take_counters(&gate.limits.table)?;
+    }
+    let (shutdown, draining) = watch::channel(false);
+    let accepting = traffic.spawn(Proxy::new(&gate, sockets.traffic).serve(draining));
+    let earlier = predecessor.as_deref_mut().map(Predecessor::take_state);
+    let earlier = earlier.transpose()?;
+    sockets.admin.own();
+    let (ending, ends) = Ending::new();
     let admin = Admin {
         gate: gate.clone(),
         reloader,
@@ -72,19 +101,27 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),
+        upgrader: Upgrader::new(gate.clone(), origin, directory, copies),
+        earlier,
+        ending,
+        changes: Arc::default(),
+        upgrades: Arc::default(),
     };
-    let admin = admin::start(admin, sockets.admin, sockets.metrics)?;
-    let (shutdown, draining) = watch::channel(false);
-    let accepting = traffic.spawn(Proxy::new(&gate, sockets.traffic).serve(draining));
+    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;
     announce(&gate, &sockets.addresses);
+    match predecessor {
+        Some(before) => before.serving(),
+        None => notify::ready(),
+    }
     // An error means that the admin side is gone, and with it the way to end in order.
-    let _ = admin.ends.recv();
+    let end = admin.ends.recv().unwrap_or(End::Signal);
     gate.draining.store(true, Relaxed);
+    admin.abandon_upgrades();
     // The receiver is in the accept loop; without it there is nobody to tell.
     let _ = shutdown.send(true);
-    drain(&gate, &traffic, accepting, &admin);
+    drain(&gate, &traffic, accepting, &admin, end);
     traffic.shutdown_timeout(RUNTIME_END);
-    admin.stop();
+    admin.stop(end);
     drop(log_guard);
     Ok(())
 }
@@ -121,10 +158,11 @@ fn build(
     roster: Roster,
     known: Vec<FromFile<IpNet>>,
     log: LogWriter,
+    hasher: KeyHasher,
     traffic: &Handle,
 ) -> anyhow::Result<(Arc<Gate>, Reloader)> {
     let directory = config.state.directory.clone();
-    let limits = Limits::new(config.client.max_tracked, config.connections.total)
+    let limits = Limits::keyed(hasher, config.client.max_tracked, config.connections.total)
         .context("client.max_tracked")?;
     let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
     let book = Book::open(StateFile::new(&directory, "known.json"));
@@ -214,64 +252,6 @@ pub fn resolved_upstreams(config: &Config, running: &Upstreams, traffic: &Handle
     upstreams
 }
 
-/// Every socket that the gate listens on, bound before anything else is started, so that a busy
-/// port is an error and not a gate that half runs.
-struct Sockets {
-    traffic: Vec<(SocketAddr, TcpListener)>,
-    metrics: Option<TcpListener>,
-    admin: admin::Socket,
-    addresses: Addresses,
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> anyhow::Result<Sockets> {
-        let admin = admin::Socket::bind(&config.admin.socket)?;
-        let metrics = config.metrics.address;
-        let metrics = metrics
-            .map(|address| listen(address, "metrics.address"))
-            .transpose()?;
-        let mut traffic = Vec::new();
-        for listener in &config.listeners {
-            let socket = listen(listener.address, "listener.address")?;
-            traffic.push((socket.local_addr()?, socket));
-        }
-        let addresses = Addresses {
-            listeners: traffic.iter().map(|(address, _)| *address).collect(),
-            metrics: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
-        };
-        Ok(Sockets {
-            traffic,
-            metrics,
-            admin,
-            addresses,
-        })
-    }
-}
-
-fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    // std sets SO_REUSEADDR, so that a restart does not wait for old connections' last packets.
-    let bind = || -> std::io::Result<TcpListener> {
-        let socket = TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    };
-    bind().map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                ": another program listens there; stop it, or choose another port"
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                ": ports below 1024 need CAP_NET_BIND_SERVICE, or choose a higher one"
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                ": no interface of this machine has this address"
-            }
-            _ => "",
-        };
-        anyhow::anyhow!("{key} {address}: {error}{hint}")
-    })
-}
-
 /// Pingora's listening service with the gate's connection app.
 struct Proxy {
     service: Service<ConnectionApp>,
@@ -315,9 +295,18 @@ fn drain(
     traffic: &Runtime,
     accepting: tokio::task::JoinHandle<()>,
     admin: &admin::Running,
+    end: End,
 ) {
     let limit = gate.policy.load().deadlines.drain;
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
+    let (mut signals, least) = match end {
+        End::Signal => {
+            notify::stopping();
+            (1, Duration::ZERO)
+        }
+        // The service manager's first signal is for the process that serves: this one drains already.
+        End::Superseded { .. } => (2, UNCOUNTED),
+    };
     tracing::info!(
         "draining {} open connections for at most {limit:?}; signal again to stop at once",
         gate.connections.get()
@@ -325,10 +314,11 @@ fn drain(
     traffic.block_on(async {
         // The accept loops end at once; their listeners are closed with them.
         let _ = tokio::time::timeout(limit, accepting).await;
-        while gate.connections.get() > 0
-            && Instant::now() < deadline
-            && admin.ends.try_recv().is_err()
+        while (gate.connections.get() > 0 || began.elapsed() < least)
+            && began.elapsed() < limit
+            && signals > 0
         {
+            signals -= admin.ends.try_iter().count().min(signals);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });

@@ -148,11 +148,21 @@ impl Gate {
     /// A gate that finds in its folder what an earlier one has left.
     pub fn start_in(folder: Folder, text: &str) -> Gate {
         let config = folder.configure(text);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args(["run", "--config"])
-            .arg(config)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.args(["run", "--config"]).arg(config);
+        Gate::of(folder, command.stdin(Stdio::null()))
+    }
+
+    /// A gate that this command runs. It, and whatever takes over from it, ends with the test.
+    pub fn run(folder: Folder, command: &mut Command) -> Gate {
+        command.args(["run", "--exit-with-stdin", "--config"]);
+        command.arg(folder.path("tidegate.toml"));
+        Gate::of(folder, command.stdin(Stdio::piped()))
+    }
+
+    fn of(folder: Folder, command: &mut Command) -> Gate {
+        let mut child = command
             .env_remove("TIDEGATE_ADMIN")
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
