@@ -14,6 +14,7 @@ use crate::head::Head;
 use crate::identity::Identity;
 use crate::known::KnownSet;
 use crate::limits::Limits;
+use crate::listener::Listeners;
 use crate::mode::Switch;
 use crate::policy::Policy;
 use crate::verdict::{Case, Request};
@@ -31,6 +32,10 @@ pub struct Gate {
     pub limits: Limits,
     /// Connections that are open.
     pub connections: Arc<Gauge>,
+    /// TLS handshakes under way.
+    pub handshakes: Arc<Gauge>,
+    /// Where connections are accepted.
+    pub listeners: Listeners,
     /// Metrics and the access log.
     pub account: Account,
     /// Whether the gate is going down.

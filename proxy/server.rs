@@ -26,11 +26,13 @@ use crate::admin::{self, Addresses, Admin, End, Ending, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
 use crate::door::Filter;
+use crate::draining::drain;
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
 use crate::known::Book;
 use crate::limits::Limits;
+use crate::listener::Listeners;
 use crate::lists::FromFile;
 use crate::mode::Switch;
 use crate::notify;
@@ -47,9 +49,6 @@ const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 1460;
 /// How long names may take at start before the gate serves without them.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
-/// How long a connection may take that was accepted and is not counted yet: so long a process stays
-/// at least that another one has replaced.
-const UNCOUNTED: Duration = Duration::from_secs(1);
 /// How long threads may take to end once all connections have.
 const RUNTIME_END: Duration = Duration::from_secs(2);
 
@@ -66,6 +65,7 @@ pub fn run(
     descriptors::raise(config.connections.total);
     let known = Book::read_files(&config.known.files)?;
     let roster = Roster::read(&config)?;
+    let listeners = Listeners::read(&config)?;
     let directory = config.state.directory.clone();
     if let Some(before) = &predecessor {
         before.check_state_directory(&directory)?;
@@ -83,13 +83,21 @@ pub fn run(
     let hasher = predecessor
         .as_ref()
         .map_or_else(KeyHasher::new, |before| before.hasher());
-    let (gate, reloader) = build(config, roster, known, log, hasher, traffic.handle())?;
+    let (gate, reloader) = build(
+        config,
+        roster,
+        known,
+        listeners,
+        log,
+        hasher,
+        traffic.handle(),
+    )?;
     // As late as can be: what the process before this one counts from here on is lost.
     if let Some(before) = &mut predecessor {
         before.take_counters(&gate.limits.table)?;
     }
     let (shutdown, draining) = watch::channel(false);
-    let accepting = traffic.spawn(Proxy::new(&gate, sockets.traffic).serve(draining));
+    let accepting = traffic.spawn(accept(&gate, sockets.traffic, &draining));
     let earlier = predecessor.as_deref_mut().map(Predecessor::take_state);
     let earlier = earlier.transpose()?;
     sockets.admin.own();
@@ -119,7 +127,7 @@ pub fn run(
     admin.abandon_upgrades();
     // The receiver is in the accept loop; without it there is nobody to tell.
     let _ = shutdown.send(true);
-    drain(&gate, &traffic, accepting, &admin, end);
+    drain(&gate, &traffic, accepting, &admin.ends, end);
     traffic.shutdown_timeout(RUNTIME_END);
     admin.stop(end);
     drop(log_guard);
@@ -127,8 +135,14 @@ pub fn run(
 }
 
 fn announce(gate: &Gate, addresses: &Addresses) {
-    for address in &addresses.listeners {
-        tracing::info!("listening on http://{address}");
+    for (listener, address) in gate.listeners.iter().zip(&addresses.listeners) {
+        let rules = listener.rules.load();
+        let scheme = if rules.tls.is_some() { "https" } else { "http" };
+        let header = match rules.proxy_protocol {
+            true => ", with a PROXY protocol header",
+            false => "",
+        };
+        tracing::info!("listening on {scheme}://{address}{header}");
     }
     if let Some(metrics) = addresses.metrics {
         tracing::info!("metrics on http://{metrics}/metrics");
@@ -157,6 +171,7 @@ fn build(
     config: Config,
     roster: Roster,
     known: Vec<FromFile<IpNet>>,
+    listeners: Listeners,
     log: LogWriter,
     hasher: KeyHasher,
     traffic: &Handle,
@@ -172,7 +187,7 @@ fn build(
     moves.replace(moves.among(&roster));
     let (mode, sample) = (config.mode, config.log.sample);
     let running = Running::new(config, upstreams, roster);
-    for warning in running.warnings() {
+    for warning in running.warnings().into_iter().chain(listeners.warnings()) {
         tracing::warn!("{warning}");
     }
     let policy = running.policy(&moves.list(), &limits)?;
@@ -187,6 +202,8 @@ fn build(
         ),
         limits,
         connections: Arc::new(Gauge::new()),
+        handshakes: Arc::new(Gauge::new()),
+        listeners,
         account: Account {
             metrics: Metrics::new().context("the metrics")?,
             log: AccessLog::new(log, sample),
@@ -252,78 +269,40 @@ pub fn resolved_upstreams(config: &Config, running: &Upstreams, traffic: &Handle
     upstreams
 }
 
-/// Pingora's listening service with the gate's connection app.
-struct Proxy {
-    service: Service<ConnectionApp>,
-    sockets: ListenFds,
-}
-
-impl Proxy {
-    fn new(gate: &Arc<Gate>, sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
-        let conf = Arc::new(ServerConf::default());
+/// Accepts connections until shutdown, each listener by a service of Pingora's: they differ in what
+/// their connections begin with.
+fn accept(
+    gate: &Arc<Gate>,
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    shutdown: &watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let conf = Arc::new(ServerConf::default());
+    let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
+    let each = gate.listeners.iter().zip(sockets);
+    let services = each.map(|(listener, (address, socket))| {
         let app = ConnectionApp {
             gate: gate.clone(),
-            proxy: Arc::new(pingora_proxy::http_proxy(&conf, Forwarder)),
+            listener: listener.clone(),
+            proxy: proxy.clone(),
         };
         let mut service = Service::new("traffic".to_owned(), app);
+        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let name = address.to_string();
+        service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
+        service.set_connection_filter(Arc::new(Filter {
+            gate: gate.clone(),
+            listener: listener.clone(),
+        }));
+        // Pingora's listener owns it from here on, and closes it when it stops accepting.
         let mut fds = Fds::new();
-        for (address, socket) in sockets {
-            let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
-            let name = address.to_string();
-            service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
-            // Pingora's listener owns it from here on, and closes it when it stops accepting.
-            fds.add(name, socket.into_raw_fd());
-        }
-        service.set_connection_filter(Arc::new(Filter(gate.clone())));
-        Proxy {
-            service,
-            sockets: Arc::new(parking_lot::Mutex::new(fds)),
-        }
-    }
-
-    async fn serve(mut self, shutdown: watch::Receiver<bool>) {
-        self.service
-            .start_service(Some(self.sockets), shutdown, 1)
-            .await;
-    }
-}
-
-/// Waits until every connection has ended, but no longer than the drain deadline, nor after a
-/// second signal.
-fn drain(
-    gate: &Gate,
-    traffic: &Runtime,
-    accepting: tokio::task::JoinHandle<()>,
-    admin: &admin::Running,
-    end: End,
-) {
-    let limit = gate.policy.load().deadlines.drain;
-    let began = Instant::now();
-    let (mut signals, least) = match end {
-        End::Signal => {
-            notify::stopping();
-            (1, Duration::ZERO)
-        }
-        // The service manager's first signal is for the process that serves: this one drains already.
-        End::Superseded { .. } => (2, UNCOUNTED),
-    };
-    tracing::info!(
-        "draining {} open connections for at most {limit:?}; signal again to stop at once",
-        gate.connections.get()
-    );
-    traffic.block_on(async {
-        // The accept loops end at once; their listeners are closed with them.
-        let _ = tokio::time::timeout(limit, accepting).await;
-        while (gate.connections.get() > 0 || began.elapsed() < least)
-            && began.elapsed() < limit
-            && signals > 0
-        {
-            signals -= admin.ends.try_iter().count().min(signals);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        fds.add(name, socket.into_raw_fd());
+        let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
+        let shutdown = shutdown.clone();
+        async move { service.start_service(Some(fds), shutdown, 1).await }
     });
-    match gate.connections.get() {
-        0 => tracing::info!("drained; goodbye"),
-        open => tracing::warn!("{open} connections are still open and are closed now"),
+    let services: Vec<_> = services.collect();
+    async move {
+        let mut running = tokio::task::JoinSet::from_iter(services);
+        while running.join_next().await.is_some() {}
     }
 }

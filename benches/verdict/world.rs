@@ -13,6 +13,7 @@ use tidegate::head::Head;
 use tidegate::identity::identify;
 use tidegate::known::KnownSet;
 use tidegate::limits::Limits;
+use tidegate::listener::Listeners;
 use tidegate::mode::Switch;
 use tidegate::policy::Policy;
 use tidegate::reason::Reason;
@@ -85,6 +86,8 @@ pub fn gate() -> Gate {
         mode: Switch::open(nowhere, config.mode, 0),
         limits,
         connections: Arc::new(Gauge::new()),
+        handshakes: Arc::new(Gauge::new()),
+        listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
@@ -97,7 +100,7 @@ pub fn gate() -> Gate {
 pub fn verdict(gate: &Gate, peer: IpAddr, head: &Head) -> Result<Permits, Reason> {
     let policy = gate.policy.load();
     let client = policy.client.client(peer, head);
-    let identity = identify(&policy, &gate.limits.hasher, client, head);
+    let identity = identify(&policy, &gate.limits.hasher, client, None, head);
     let decided = gate.case(&policy, head, &identity).decide();
     decided
         .map(|(_, permits)| permits)

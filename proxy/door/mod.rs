@@ -10,6 +10,7 @@ use tidegate_limit::{GaugePermit, Permit};
 
 use crate::gate::Gate;
 use crate::identity::canonical;
+use crate::listener::Listener;
 
 /// Why a connection was closed before anything was read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +19,48 @@ pub enum DoorReason {
     Total,
     /// As many connections of this client are open as it may have.
     Client,
+    /// A PROXY protocol header is required, and this peer may not send one.
+    ProxyUntrusted,
+    /// What came is no PROXY protocol header.
+    ProxyMalformed,
+    /// No whole PROXY protocol header came in time.
+    ProxyTimeout,
+    /// As many TLS handshakes are under way as may be.
+    TlsHandshakes,
+    /// The TLS handshake was not done in time.
+    TlsTimeout,
+    /// What came is not TLS, or client and gate have no protocol, cipher or certificate in common.
+    TlsFailed,
+    /// The connection ended before it was one that speaks HTTP.
+    Gone,
 }
 
 impl DoorReason {
     /// Every reason.
-    pub const ALL: [DoorReason; 2] = [DoorReason::Total, DoorReason::Client];
+    pub const ALL: [DoorReason; 9] = [
+        DoorReason::Total,
+        DoorReason::Client,
+        DoorReason::ProxyUntrusted,
+        DoorReason::ProxyMalformed,
+        DoorReason::ProxyTimeout,
+        DoorReason::TlsHandshakes,
+        DoorReason::TlsTimeout,
+        DoorReason::TlsFailed,
+        DoorReason::Gone,
+    ];
 
     /// The value of the `reason` label.
     pub fn label(self) -> &'static str {
         match self {
             DoorReason::Total => "total",
             DoorReason::Client => "client",
+            DoorReason::ProxyUntrusted => "proxy_untrusted",
+            DoorReason::ProxyMalformed => "proxy_malformed",
+            DoorReason::ProxyTimeout => "proxy_timeout",
+            DoorReason::TlsHandshakes => "tls_handshakes",
+            DoorReason::TlsTimeout => "tls_timeout",
+            DoorReason::TlsFailed => "tls_failed",
+            DoorReason::Gone => "gone",
         }
     }
 }
@@ -86,17 +118,20 @@ fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
 /// Pingora has no hook for a connection that ends between the two. What slips in meanwhile is
 /// refused there.
 #[derive(Debug)]
-pub struct Filter(pub Arc<Gate>);
+pub struct Filter {
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// Where the connections come in.
+    pub listener: Arc<Listener>,
+}
 
 /// Whether a connection from `peer` would be let in now; takes nothing.
 ///
 /// # Errors
 /// When a cap is reached.
 pub fn look(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
+    look_at_total(gate)?;
     let policy = gate.policy.load();
-    if gate.connections.get() >= policy.connections.get() {
-        return Err(DoorReason::Total);
-    }
     if gate.mode.mode() == Mode::Observe || policy.client.speaks_for_others(peer) {
         return Ok(());
     }
@@ -111,16 +146,28 @@ pub fn look(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
     }
 }
 
+fn look_at_total(gate: &Gate) -> Result<(), DoorReason> {
+    match gate.connections.get() >= gate.policy.load().connections.get() {
+        true => Err(DoorReason::Total),
+        false => Ok(()),
+    }
+}
+
 #[async_trait]
 impl ConnectionFilter for Filter {
     async fn should_accept(&self, peer: Option<&SocketAddr>) -> bool {
         let Some(peer) = peer else {
             return true;
         };
-        match look(&self.0, canonical(*peer)) {
+        let look = match self.listener.rules.load().proxy_protocol {
+            // The client is not known yet.
+            true => look_at_total(&self.gate),
+            false => look(&self.gate, canonical(*peer)),
+        };
+        match look {
             Ok(()) => true,
             Err(reason) => {
-                self.0.account.refused_connection(reason);
+                self.gate.account.refused_connection(reason);
                 false
             }
         }

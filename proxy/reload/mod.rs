@@ -4,6 +4,7 @@ mod tenants;
 
 pub use tenants::{MoveError, Placed};
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,6 +21,7 @@ use crate::forward::Health;
 use crate::gate::Gate;
 use crate::known::{Book, Published};
 use crate::limits::Limits;
+use crate::listener;
 use crate::policy::{Policy, Upstreams};
 use crate::server::resolved_upstreams;
 use crate::tenants::{Moved, Moves, Roster};
@@ -161,6 +163,7 @@ impl Reloader {
         refuse_static_changes(&running.config, &config)?;
         let known = Book::read_files(&config.known.files)?;
         let roster = Roster::read(&config)?;
+        let listeners = self.gate.listeners.read_again(&config)?;
         if !force {
             self.known.refuse_shrunk(&known)?;
             running.refuse_shrunk(&roster)?;
@@ -169,10 +172,12 @@ impl Reloader {
         descriptors::raise(config.connections.total);
         let next = Running::new(config, upstreams, roster);
         let mut changes = running.changes(&next);
-        let warnings = next.warnings();
+        let mut warnings = next.warnings();
+        warnings.extend(listeners.iter().flat_map(listener::warnings));
         let sample = next.config.log.sample;
         self.publish(next)?;
         self.gate.account.log.set_sample(sample);
+        changes.extend(self.gate.listeners.replace(listeners));
         changes.extend(self.known.replace_files(known));
         Ok(Reloaded { changes, warnings })
     }
@@ -230,10 +235,15 @@ impl Reloader {
     }
 }
 
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let listeners = config.listeners.iter();
+    listeners.map(|listener| listener.address).collect()
+}
+
 /// What is fixed when the gate starts: sockets, and memory that is allocated once.
 fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()> {
     let fixed = [
-        ("listener", running.listeners != wanted.listeners),
+        ("listener.address", addresses(running) != addresses(wanted)),
         ("threads", running.threads != wanted.threads),
         (
             "client.max_tracked",
@@ -251,8 +261,12 @@ fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()
         .map(|(key, _)| *key)
         .collect();
     if !asked.is_empty() {
+        let what_can = match asked.contains(&"state.directory") {
+            true => "stop the gate and start it again",
+            false => "`tidegate upgrade`",
+        };
         bail!(
-            "a reload cannot change {}: restart the gate for that, or put the old value back; nothing was changed",
+            "a reload cannot change {}: {what_can} for that, or put the old value back; nothing was changed",
             asked.join(", ")
         );
     }

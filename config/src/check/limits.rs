@@ -90,8 +90,10 @@ fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Writte
 
 /// The caps on all connections together.
 pub(super) fn connections(raw: &raw::Connections) -> Connections {
+    let default = Connections::default();
     Connections {
-        total: raw.total.unwrap_or(Connections::default().total),
+        total: raw.total.unwrap_or(default.total),
+        tls_handshakes: raw.tls_handshakes.unwrap_or(default.tls_handshakes),
     }
 }
 

@@ -128,12 +128,15 @@ pub enum AddressFrom {
 pub struct Connections {
     /// Open connections from all clients.
     pub total: NonZeroU32,
+    /// TLS handshakes under way at a time.
+    pub tls_handshakes: NonZeroU32,
 }
 
 impl Default for Connections {
     fn default() -> Connections {
         Connections {
             total: at_least_one(10_000),
+            tls_handshakes: at_least_one(1_000),
         }
     }
 }
