@@ -1,16 +1,41 @@
 //! The two clocks of the gate: a monotonic one for limits and deadlines, the wall clock for people.
 
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tidegate_limit::Now;
 
-/// Nanoseconds since the first call in this process. One start for every quota, so that a new
-/// quota reads the counters of the old one on the same scale.
+static START: OnceLock<Instant> = OnceLock::new();
+
+/// Nanoseconds since the start: the first call in this process, or in the first of those that took
+/// over from each other. One start for every quota, so that a new quota reads the counters of the old
+/// one on the same scale.
 pub fn now() -> Now {
-    static START: OnceLock<Instant> = OnceLock::new();
     let elapsed = START.get_or_init(Instant::now).elapsed();
     Now::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// The start, in nanoseconds on CLOCK_MONOTONIC, which is the same for all processes.
+pub fn start() -> u64 {
+    // In this order the start is not earlier than it was, so that nobody's time runs ahead.
+    let now = now().as_nanos();
+    monotonic().saturating_sub(now)
+}
+
+/// Makes another process's start this one's. False, and without effect, when this process has read its
+/// clock already or the start is nonsense.
+pub fn start_at(nanos: u64) -> bool {
+    let elapsed = monotonic().checked_sub(nanos).map(Duration::from_nanos);
+    let start = elapsed.and_then(|elapsed| Instant::now().checked_sub(elapsed));
+    start.is_some_and(|start| START.set(start).is_ok())
+}
+
+fn monotonic() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
 /// Whole seconds since the Unix epoch; zero when the wall clock stands before it.
@@ -18,4 +43,21 @@ pub fn unix_seconds() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_where_it_was_and_stays_there() {
+        let before = now().as_nanos();
+        let since_start = monotonic() - start();
+        let after = now().as_nanos();
+        // The two clocks are read one after the other.
+        let slack = 1_000_000_000;
+        assert!(since_start + slack >= before && since_start <= after + slack);
+        assert!(!start_at(start()), "the start moved under the limits' feet");
+        assert!(!start_at(u64::MAX), "a start in the future");
+    }
 }

@@ -29,13 +29,25 @@ impl Limits {
     /// # Errors
     /// When the memory cannot be had.
     pub fn new(max_tracked: usize, connections: NonZeroU32) -> Result<Self, TableError> {
+        Limits::keyed(KeyHasher::new(), max_tracked, connections)
+    }
+
+    /// The same, with keys as another process makes them.
+    ///
+    /// # Errors
+    /// When the memory cannot be had.
+    pub fn keyed(
+        hasher: KeyHasher,
+        max_tracked: usize,
+        connections: NonZeroU32,
+    ) -> Result<Self, TableError> {
         let rows = usize::try_from(connections.get())
             .unwrap_or(MAX_COUNTERS)
             .saturating_mul(COUNTERS_A_CONNECTION)
             .clamp(MIN_COUNTERS, MAX_COUNTERS);
         Ok(Limits {
             table: Arc::new(Table::new(max_tracked)?),
-            hasher: KeyHasher::new(),
+            hasher,
             connections: Arc::new(Occupancy::new(rows)?),
             in_flight: Arc::new(Occupancy::new(rows)?),
         })

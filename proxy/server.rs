@@ -1,81 +1,86 @@
 //! Builds everything from a checked configuration and wires it; the only reader of all of it.
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{Fds, ListenFds};
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
 use tidegate_config::{Config, LogFile};
-use tidegate_limit::Gauge;
-use tokio::runtime::{Handle, Runtime};
+use tidegate_limit::KeyHasher;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::account::{AccessLog, Account, LogWriter, Metrics};
-use crate::admin::{self, Addresses, Admin, Rates, Tracked};
-use crate::clock;
-use crate::descriptors;
-use crate::door::{Blocks, Filter};
-use crate::forward::Upstream;
+use crate::account::LogWriter;
+use crate::admin::{self, Addresses, Admin, End, Ending, Rates, Tracked};
+use crate::build::{Built, Inputs};
+use crate::door::Filter;
+use crate::draining::drain;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
-use crate::known::Book;
-use crate::limits::Limits;
-use crate::listener::Listeners;
-use crate::lists::FromFile;
-use crate::mode::Switch;
-use crate::policy::{Caps, Upstreams};
-use crate::prefixes::{self, Published};
-use crate::reload::{Reloader, Running};
-use crate::state::{self, StateFile};
-use crate::tenants::{Moved, Moves, Roster};
+use crate::notify;
+use crate::sockets::Sockets;
+use crate::state::{self};
+use crate::upgrade::{Origin, Predecessor, Upgrader};
 
 /// Bytes of Pingora's own buffers for a connection: heads are read past them, and a smaller one is
 /// less to clear for each connection (measured as a tenth of a new connection's cost).
 const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 1460;
-/// How long names may take at start before the gate serves without them.
-const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
 /// How long threads may take to end once all connections have.
 const RUNTIME_END: Duration = Duration::from_secs(2);
 
-/// Serves until a signal says otherwise.
+/// Serves until a signal says otherwise, or another process goes on with it. `origin` is how that one
+/// is started, `predecessor` what this one takes over from.
 ///
 /// # Errors
 /// When something it needs to start is not to be had: a port, a socket, memory, a file.
-pub fn run(config: Config) -> anyhow::Result<()> {
-    let caps = descriptors::fit(&config)?;
-    let known = Book::read_files(&config.known.files)?;
-    let roster = Roster::read(&config)?;
-    let listeners = Listeners::read(&config)?;
-    let sockets = Sockets::bind(&config)?;
-    state::create_directory(&config.state.directory)
-        .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
+pub fn run(
+    config: Config,
+    origin: Origin,
+    mut predecessor: Option<&mut Predecessor>,
+) -> anyhow::Result<()> {
+    let inputs = Inputs::read(config)?;
+    let config = &inputs.config;
+    let directory = config.state.directory.clone();
+    if let Some(before) = &predecessor {
+        before.check_state_directory(&directory)?;
+    }
+    let mut sockets = Sockets::open(config, predecessor.as_deref_mut())?;
+    let copies = sockets.copies(config)?;
+    state::create_directory(&directory)
+        .with_context(|| format!("state.directory {}", directory.display()))?;
     let (log, log_guard) =
         LogWriter::open(&config.log).with_context(|| match &config.log.file {
             LogFile::Stdout => "log.file".to_owned(),
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
-    let traffic = traffic_runtime(&config)?;
-    let (gate, reloader, blocks) = build(
-        config,
-        caps,
-        roster,
-        known,
-        listeners,
-        log,
-        traffic.handle(),
-    )?;
+    let traffic = traffic_runtime(config)?;
+    let hasher = predecessor
+        .as_ref()
+        .map_or_else(KeyHasher::new, |before| before.hasher());
+    let Built {
+        gate,
+        reloader,
+        blocks,
+    } = inputs.build(log, hasher, traffic.handle())?;
+    // As late as can be: what the process before this one counts from here on is lost.
+    if let Some(before) = &mut predecessor {
+        before.take_counters(&gate.limits.table)?;
+    }
+    let (shutdown, draining) = watch::channel(false);
+    let accepting = traffic.spawn(accept(&gate, sockets.traffic, &draining));
+    let earlier = predecessor.as_deref_mut().map(Predecessor::take_state);
+    let earlier = earlier.transpose()?;
+    sockets.admin.own();
+    let (ending, ends) = Ending::new();
     let admin = Admin {
         gate: gate.clone(),
         reloader,
@@ -84,19 +89,27 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),
+        upgrader: Upgrader::new(gate.clone(), origin, directory, copies),
+        earlier,
+        ending,
+        changes: Arc::default(),
+        upgrades: Arc::default(),
     };
-    let admin = admin::start(admin, sockets.admin, sockets.metrics)?;
-    let (shutdown, draining) = watch::channel(false);
-    let accepting = traffic.spawn(accept(&gate, sockets.traffic, &draining));
+    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;
     announce(&gate, &sockets.addresses);
+    match predecessor {
+        Some(before) => before.serving(),
+        None => notify::ready(),
+    }
     // An error means that the admin side is gone, and with it the way to end in order.
-    let _ = admin.ends.recv();
+    let end = admin.ends.recv().unwrap_or(End::Signal);
     gate.draining.store(true, Relaxed);
+    admin.abandon_upgrades();
     // The receiver is in the accept loop; without it there is nobody to tell.
     let _ = shutdown.send(true);
-    drain(&gate, &traffic, accepting, &admin);
+    drain(&gate, &traffic, accepting, &admin.ends, end);
     traffic.shutdown_timeout(RUNTIME_END);
-    admin.stop();
+    admin.stop(end);
     drop(log_guard);
     Ok(())
 }
@@ -131,170 +144,6 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
         .thread_name("traffic")
         .build()
         .context("the traffic threads cannot be started")
-}
-
-/// Everything that the stages share, and what replaces it on a reload.
-fn build(
-    config: Config,
-    caps: Caps,
-    roster: Roster,
-    known: Vec<FromFile<IpNet>>,
-    listeners: Listeners,
-    log: LogWriter,
-    traffic: &Handle,
-) -> anyhow::Result<(Arc<Gate>, Reloader, Blocks)> {
-    let directory = config.state.directory.clone();
-    let limits = Limits::new(config.client.max_tracked, config.connections.total)
-        .context("client.max_tracked")?;
-    let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
-    let book = Book::open(StateFile::new(&directory, "known.json"));
-    book.replace_files(known);
-    let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
-    forget_ended(&moves, &config);
-    moves.replace(moves.among(&roster));
-    let (mode, sample) = (config.mode, config.log.sample);
-    let running = Running::new(config, caps, upstreams, roster);
-    for warning in running.warnings().into_iter().chain(listeners.warnings()) {
-        tracing::warn!("{warning}");
-    }
-    let policy = running.policy(&moves.list(), &limits)?;
-    limits.table.put_in_force();
-    let gate = Arc::new(Gate {
-        policy: ArcSwap::from_pointee(policy),
-        known: Published::of(book.set()),
-        blocks: Published::default(),
-        mode: Switch::open(
-            StateFile::new(&directory, "mode.json"),
-            mode,
-            clock::unix_seconds(),
-        ),
-        limits,
-        connections: Arc::new(Gauge::new()),
-        handshakes: Arc::new(Gauge::new()),
-        listeners,
-        account: Account {
-            metrics: Metrics::new().context("the metrics")?,
-            log: AccessLog::new(log, sample),
-        },
-        draining: AtomicBool::new(false),
-    });
-    let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
-    let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
-    let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
-    Ok((gate, reloader, blocks))
-}
-
-/// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
-fn forget_ended(moves: &Moves, config: &Config) {
-    let has_tier = |moved: &Moved| config.tiers.contains_key(&moved.tier);
-    let ended = moves.drop_unless(clock::unix_seconds(), has_tier);
-    for moved in &ended {
-        let why = match has_tier(moved) {
-            true => "its time passed while the gate was down",
-            false => "the configuration has no such tier any more",
-        };
-        tracing::warn!(
-            "tenant {:?} is no longer in tier {}: {why}",
-            moved.name,
-            moved.tier
-        );
-    }
-    if !ended.is_empty()
-        && let Err(error) = moves.save()
-    {
-        tracing::warn!("{error}");
-    }
-}
-
-/// The upstreams that the configuration names: those of `running` that it leaves as they are, and
-/// new ones, whose names are looked up before anything is sent to them.
-pub fn resolved_upstreams(config: &Config, running: &Upstreams, traffic: &Handle) -> Upstreams {
-    let mut upstreams = BTreeMap::new();
-    let mut fresh = Vec::new();
-    for (name, wanted) in &config.upstreams {
-        let kept = running
-            .get(name)
-            .filter(|upstream| upstream.is_built_from(wanted));
-        let upstream = kept.cloned().unwrap_or_else(|| {
-            let upstream = Upstream::new(wanted);
-            fresh.push(upstream.clone());
-            upstream
-        });
-        upstreams.insert(name.clone(), upstream);
-    }
-    let deadline = Instant::now() + FIRST_RESOLUTION;
-    let resolving: Vec<_> = fresh
-        .iter()
-        .map(|upstream| {
-            let upstream = upstream.clone();
-            traffic.spawn(async move { upstream.resolve().await })
-        })
-        .collect();
-    while resolving.iter().any(|task| !task.is_finished()) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    for upstream in &fresh {
-        upstream.keep_resolved(traffic);
-    }
-    upstreams
-}
-
-/// Every socket that the gate listens on, bound before anything else is started, so that a busy
-/// port is an error and not a gate that half runs.
-struct Sockets {
-    traffic: Vec<(SocketAddr, TcpListener)>,
-    metrics: Option<TcpListener>,
-    admin: admin::Socket,
-    addresses: Addresses,
-}
-
-impl Sockets {
-    fn bind(config: &Config) -> anyhow::Result<Sockets> {
-        let admin = admin::Socket::bind(&config.admin.socket)?;
-        let metrics = config.metrics.address;
-        let metrics = metrics
-            .map(|address| listen(address, "metrics.address"))
-            .transpose()?;
-        let mut traffic = Vec::new();
-        for listener in &config.listeners {
-            let socket = listen(listener.address, "listener.address")?;
-            traffic.push((socket.local_addr()?, socket));
-        }
-        let addresses = Addresses {
-            listeners: traffic.iter().map(|(address, _)| *address).collect(),
-            metrics: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
-        };
-        Ok(Sockets {
-            traffic,
-            metrics,
-            admin,
-            addresses,
-        })
-    }
-}
-
-fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    // std sets SO_REUSEADDR, so that a restart does not wait for old connections' last packets.
-    let bind = || -> std::io::Result<TcpListener> {
-        let socket = TcpListener::bind(address)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
-    };
-    bind().map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                ": another program listens there; stop it, or choose another port"
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                ": ports below 1024 need CAP_NET_BIND_SERVICE, or choose a higher one"
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                ": no interface of this machine has this address"
-            }
-            _ => "",
-        };
-        anyhow::anyhow!("{key} {address}: {error}{hint}")
-    })
 }
 
 /// Accepts connections until shutdown, each listener by a service of Pingora's: they differ in what
@@ -334,35 +183,5 @@ fn accept(
     async move {
         let mut running = tokio::task::JoinSet::from_iter(services);
         while running.join_next().await.is_some() {}
-    }
-}
-
-/// Waits until every connection has ended, but no longer than the drain deadline, nor after a
-/// second signal.
-fn drain(
-    gate: &Gate,
-    traffic: &Runtime,
-    accepting: tokio::task::JoinHandle<()>,
-    admin: &admin::Running,
-) {
-    let limit = gate.policy.load().deadlines.drain;
-    let deadline = Instant::now() + limit;
-    tracing::info!(
-        "draining {} open connections for at most {limit:?}; signal again to stop at once",
-        gate.connections.get()
-    );
-    traffic.block_on(async {
-        // The accept loops end at once; their listeners are closed with them.
-        let _ = tokio::time::timeout(limit, accepting).await;
-        while gate.connections.get() > 0
-            && Instant::now() < deadline
-            && admin.ends.try_recv().is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    match gate.connections.get() {
-        0 => tracing::info!("drained; goodbye"),
-        open => tracing::warn!("{open} connections are still open and are closed now"),
     }
 }

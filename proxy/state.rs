@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,21 @@ pub struct StateError {
 #[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
+}
+
+/// Whether the state files are this process's to write. During an upgrade there are two processes, and
+/// one of them writes.
+static OURS: RwLock<bool> = RwLock::new(true);
+
+/// Leaves the state files to another process: what is saved from here on is not written, and what is
+/// being written now is waited for.
+pub fn leave() {
+    *OURS.write().unwrap_or_else(PoisonError::into_inner) = false;
+}
+
+/// Takes the state files over, which no other process writes any more.
+pub fn take() {
+    *OURS.write().unwrap_or_else(PoisonError::into_inner) = true;
 }
 
 /// Makes the state directory, readable by its owner alone.
@@ -89,11 +105,16 @@ impl StateFile {
         fs::read(&self.path)
     }
 
-    /// Replaces what it holds: a new file beside it, written to the disk, then renamed over it.
+    /// Replaces what it holds: a new file beside it, written to the disk, then renamed over it. Does
+    /// nothing while the state files are another process's.
     ///
     /// # Errors
     /// When the disk is full, read-only or gone.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
+        let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
+        if !*ours {
+            return Ok(());
+        }
         self.replace(value).map_err(|problem| StateError {
             path: self.path.clone(),
             problem,

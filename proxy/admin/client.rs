@@ -77,7 +77,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.request(Method::GET, path, Bytes::new())
+        self.request(Method::GET, path, Bytes::new(), DEADLINE)
     }
 
     /// Asks for something in particular.
@@ -107,8 +107,22 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
+        self.send_within(DEADLINE, method, path, body)
+    }
+
+    /// Changes something that takes longer than most.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn send_within<T: DeserializeOwned>(
+        &self,
+        deadline: Duration,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| self.broken(error))?;
-        self.request(method, path, body.into())
+        self.request(method, path, body.into(), deadline)
     }
 
     fn broken(&self, problem: impl ToString) -> ClientError {
@@ -123,15 +137,16 @@ impl Client {
         method: Method,
         path: &str,
         body: Bytes,
+        deadline: Duration,
     ) -> Result<T, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| self.broken(error))?;
         let answer = async {
-            tokio::time::timeout(DEADLINE, self.exchange(method, path, body))
+            tokio::time::timeout(deadline, self.exchange(method, path, body))
                 .await
-                .map_err(|_| self.broken(format!("nothing within {} s", DEADLINE.as_secs())))?
+                .map_err(|_| self.broken(format!("nothing within {} s", deadline.as_secs())))?
         };
         let (status, bytes) = runtime.block_on(answer)?;
         if status.is_success() {

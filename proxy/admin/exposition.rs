@@ -16,12 +16,14 @@ use crate::account::Scrape;
 
 /// Answers until the admin side ends.
 pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+    let left = admin.ending.left();
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .with_state(admin);
-    if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
+    let serving = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(left);
+    if let Err(error) = serving.await {
         tracing::error!("the metrics listener ended: {error}");
     }
 }

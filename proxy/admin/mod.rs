@@ -18,18 +18,18 @@ pub use problem::Problem;
 pub use socket::Socket;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, RwLock, watch};
 
 use crate::door::Blocks;
 use crate::gate::Gate;
 use crate::reload::Reloader;
+use crate::upgrade::{Earlier, Upgrader};
 
 /// Where the gate listens, as it turned out: port 0 has become a port.
 #[derive(Clone, Debug)]
@@ -57,6 +57,61 @@ pub struct Admin {
     pub tracked: Tracked,
     /// Since when it has been running.
     pub started: Instant,
+    /// What replaces this process by another.
+    pub upgrader: Upgrader,
+    /// The process that this one has replaced.
+    pub earlier: Option<Earlier>,
+    /// How it comes to an end.
+    pub ending: Ending,
+    /// Shared by changes that operators make, so that none is under way during an upgrade.
+    pub changes: Arc<RwLock<()>>,
+    /// One upgrade at a time.
+    pub upgrades: Arc<Mutex<()>>,
+}
+
+/// Why the gate ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A signal says so.
+    Signal,
+    /// Another process serves.
+    Superseded {
+        /// Whether the admin socket's file is that one's.
+        admin: bool,
+    },
+}
+
+/// Tells the gate to end.
+#[derive(Debug)]
+pub struct Ending {
+    end: mpsc::Sender<End>,
+    /// Whether the admin side still accepts connections.
+    leaving: watch::Sender<bool>,
+}
+
+impl Ending {
+    /// The means to tell, and what is told.
+    pub fn new() -> (Self, mpsc::Receiver<End>) {
+        let (end, ends) = mpsc::channel();
+        let (leaving, _) = watch::channel(false);
+        (Ending { end, leaving }, ends)
+    }
+
+    fn tell(&self, end: End) {
+        // Nobody listens only when the gate has ended.
+        let _ = self.end.send(end);
+    }
+
+    /// Another process serves, on the admin socket, too, if it `takes_admin`.
+    fn supersede(&self, takes_admin: bool) {
+        self.leaving.send_replace(true);
+        self.tell(End::Superseded { admin: takes_admin });
+    }
+
+    /// Ends once the admin side has to stop accepting.
+    fn left(&self) -> impl Future<Output = ()> + Send + 'static {
+        until(self.leaving.subscribe())
+    }
 }
 
 /// How long work that is under way may take at the end.
@@ -67,8 +122,9 @@ pub struct Running {
     thread: JoinHandle<()>,
     stop: watch::Sender<bool>,
     socket: Socket,
-    /// One message for each signal that asks the gate to end.
-    pub ends: mpsc::Receiver<()>,
+    admin: Arc<Admin>,
+    /// One message for each signal that asks the gate to end, and one when it is superseded.
+    pub ends: mpsc::Receiver<End>,
 }
 
 /// Starts the admin side.
@@ -79,6 +135,7 @@ pub fn start(
     admin: Admin,
     socket: Socket,
     metrics: Option<TcpListener>,
+    ends: mpsc::Receiver<End>,
 ) -> anyhow::Result<Running> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -88,22 +145,23 @@ pub fn start(
         .context("the admin runtime cannot be started")?;
     let admin = Arc::new(admin);
     let (stop, stopped) = watch::channel(false);
-    let (end, ends) = mpsc::channel();
-    {
-        let _guard = runtime.enter();
-        let listener = socket.listener()?;
-        tokio::spawn(api::serve(listener, admin.clone()));
-        if let Some(metrics) = metrics {
-            let listener = tokio::net::TcpListener::from_std(metrics).context("metrics.address")?;
-            tokio::spawn(exposition::serve(listener, admin.clone()));
-        }
-        tokio::spawn(housekeeping::keep(admin.clone()));
-        spawn_signals(admin, end).context("signal handlers")?;
+    let guard = runtime.enter();
+    let answering = tokio::spawn(api::serve(socket.listener()?, admin.clone()));
+    if let Some(metrics) = metrics {
+        let listener = tokio::net::TcpListener::from_std(metrics).context("metrics.address")?;
+        tokio::spawn(exposition::serve(listener, admin.clone()));
     }
+    tokio::spawn(housekeeping::keep(admin.clone()));
+    spawn_signals(admin.clone()).context("signal handlers")?;
+    drop(guard);
     let thread = std::thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            runtime.block_on(until(stopped));
+            runtime.block_on(async {
+                until(stopped).await;
+                // Who asked for an upgrade is to hear how it went.
+                let _ = tokio::time::timeout(RUNTIME_END, answering).await;
+            });
             // Not longer: a disk that hangs must not keep the gate from ending.
             runtime.shutdown_timeout(RUNTIME_END);
         })
@@ -112,6 +170,7 @@ pub fn start(
         thread,
         stop,
         socket,
+        admin,
         ends,
     })
 }
@@ -122,29 +181,44 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 }
 
 impl Running {
-    /// Ends the admin side and removes its socket.
-    pub fn stop(self) {
+    /// Lets go of what an upgrade would hand over: the gate goes down.
+    pub fn abandon_upgrades(&self) {
+        self.admin.upgrader.abandon();
+    }
+
+    /// Ends the admin side and removes its socket, unless that is another gate's by now.
+    pub fn stop(self, end: End) {
+        self.admin.ending.leaving.send_replace(true);
         let _ = self.stop.send(true);
         if self.thread.join().is_err() {
             tracing::error!("the admin thread had panicked");
         }
-        drop(self.socket);
+        if end == (End::Superseded { admin: true }) {
+            self.socket.leave();
+        }
     }
 }
 
-fn spawn_signals(admin: Arc<Admin>, end: mpsc::Sender<()>) -> std::io::Result<()> {
+fn spawn_signals(admin: Arc<Admin>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         loop {
             tokio::select! {
-                _ = terminate.recv() => drop(end.send(())),
-                _ = interrupt.recv() => drop(end.send(())),
+                _ = terminate.recv() => admin.ending.tell(End::Signal),
+                _ = interrupt.recv() => admin.ending.tell(End::Signal),
                 _ = hangup.recv() => {
+                    let Ok(turn) = admin.changes.clone().try_read_owned() else {
+                        tracing::warn!("not reloaded: an upgrade is under way, which reads the configuration");
+                        continue;
+                    };
                     let admin = admin.clone();
                     // What it says is in the log, the metric and the status.
-                    tokio::task::spawn_blocking(move || drop(admin.reloader.reload(false)));
+                    tokio::task::spawn_blocking(move || {
+                        drop(admin.reloader.reload(false));
+                        drop(turn);
+                    });
                 }
             }
         }

@@ -13,6 +13,7 @@ mod reload;
 mod run;
 mod status;
 mod tenant;
+mod upgrade;
 mod validate;
 
 use std::path::PathBuf;
@@ -65,6 +66,8 @@ pub(crate) enum Verb {
     Validate(validate::Arguments),
     /// Take the configuration file over anew; says what changed
     Reload(reload::Arguments),
+    /// Let the program's present version go on with the sockets and counters; drops nothing
+    Upgrade(upgrade::Arguments),
     /// Show mode, traffic, caps, upstreams and the log's health
     Status,
     /// Show the mode or switch it
@@ -128,6 +131,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Init(arguments) => init::run(&arguments)?,
         Verb::Validate(arguments) => return validate::run(&arguments, context),
         Verb::Reload(arguments) => reload::run(&arguments, context)?,
+        Verb::Upgrade(arguments) => upgrade::run(&arguments, context)?,
         Verb::Status => status::run(context)?,
         Verb::Mode(arguments) => mode::run(arguments, context)?,
         Verb::Known(verb) => known::run(verb, context)?,

@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::Context;
 use crate::account::LogWriter;
 use crate::server;
+use crate::upgrade::{Origin, Predecessor};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -33,12 +34,35 @@ pub(crate) struct Arguments {
     /// End when standard input does, so as not to outlive the program that holds its other end
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
+
+    /// Go on with what the gate has that hands over at this socket; `tidegate upgrade` sees to it
+    #[arg(long, hide = true, value_name = "SOCKET")]
+    take_over: Option<PathBuf>,
 }
 
 /// Bytes a second of the gate's own messages on standard error.
 const MESSAGES: u64 = 64 * 1024;
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let origin = Origin::of_this_process().context("how this program was started")?;
+    let (messages, _guard) = LogWriter::stderr(MESSAGES);
+    start_messages(messages);
+    // Before anything can go wrong: what does is told there.
+    let predecessor = arguments.take_over.as_deref().map(Predecessor::connect);
+    let mut predecessor = predecessor.transpose()?;
+    let served = serve(arguments, context, origin, predecessor.as_mut());
+    if let (Err(error), Some(before)) = (&served, &mut predecessor) {
+        before.failed(error);
+    }
+    served
+}
+
+fn serve(
+    arguments: &Arguments,
+    context: &Context,
+    origin: Origin,
+    predecessor: Option<&mut Predecessor>,
+) -> anyhow::Result<()> {
     let mut config = match &arguments.config {
         Some(file) => Config::load(file)?,
         None => Config::embedded(arguments.listen, &arguments.upstream)?,
@@ -46,8 +70,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if let Some(socket) = &context.admin {
         config.admin.socket.clone_from(socket);
     }
-    let (messages, _guard) = LogWriter::stderr(MESSAGES);
-    start_messages(messages);
     if arguments.config.is_none() {
         tracing::info!(
             "no configuration file: watching what goes to {} and refusing nothing; `tidegate init` writes a file, `tidegate run --config FILE` takes it",
@@ -57,7 +79,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if arguments.exit_with_stdin {
         end_with_stdin().context("the thread that watches standard input")?;
     }
-    server::run(config)
+    server::run(config, origin, predecessor)
 }
 
 /// Sends the messages of the gate, and those of Pingora that no account has, to `messages`.

@@ -31,6 +31,13 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         output::duration(status.uptime_seconds),
         status.pid
     )?;
+    if let Some(earlier) = &status.earlier {
+        writeln!(
+            out,
+            "             process {} ({}), which this one has replaced, still finishes its requests",
+            earlier.pid, earlier.version
+        )?;
+    }
     writeln!(out, "mode         {}", mode::sentence(&status.mode))?;
     let requests = &status.requests;
     writeln!(

@@ -16,6 +16,7 @@ use tidegate_config::Config;
 use tokio::runtime::Handle;
 
 use crate::admin::wire::Reloaded;
+use crate::build::resolved_upstreams;
 use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
@@ -23,7 +24,6 @@ use crate::known::{Book, Customers};
 use crate::limits::Limits;
 use crate::listener;
 use crate::policy::{Caps, Policy, Upstreams};
-use crate::server::resolved_upstreams;
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
 
@@ -267,8 +267,12 @@ fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()
         .map(|(key, _)| *key)
         .collect();
     if !asked.is_empty() {
+        let what_can = match asked.contains(&"state.directory") {
+            true => "stop the gate and start it again",
+            false => "`tidegate upgrade`",
+        };
         bail!(
-            "a reload cannot change {}: restart the gate for that, or put the old value back; nothing was changed",
+            "a reload cannot change {}: {what_can} for that, or put the old value back; nothing was changed",
             asked.join(", ")
         );
     }

@@ -42,6 +42,8 @@ mod fairness;
 mod fields;
 /// Forwarding to an app and back: methods, statuses, versions, how responses end.
 mod forwarding;
+/// Another process goes on with the sockets and the counters, and nobody notices.
+mod handing_over;
 /// Heads that two parsers could read differently are refused; good ones pass.
 mod heads;
 /// Clients that mean harm leave nothing behind.

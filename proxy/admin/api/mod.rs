@@ -6,6 +6,7 @@ mod explain;
 mod known;
 mod mode;
 mod tenants;
+mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,6 +16,7 @@ use axum::extract::connect_info::Connected;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
@@ -24,6 +26,7 @@ use super::bounded::Bounded;
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
 use super::{Admin, Problem};
 use crate::state::StateError;
+use crate::upgrade::Earlier;
 
 /// Who is at the other end of the socket, by number: a name may take time.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +66,7 @@ type Shared = State<Arc<Admin>>;
 
 /// Answers until the admin side ends.
 pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
+    let left = admin.ending.left();
     let routes = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/mode", get(mode::show).post(mode::set))
@@ -80,21 +84,24 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         )
         .route("/v1/explain", get(explain::show))
         .route("/v1/reload", post(reload))
+        .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
+        .route("/v1/upgrade", post(upgrade::upgrade))
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/explain and /v1/reload",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/explain, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode and /v1/reload are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE",
+                "what is read is read with GET; /v1/mode, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE",
             )
         })
         .with_state(admin)
         .into_make_service_with_connect_info::<Operator>();
-    if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
+    let serving = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(left);
+    if let Err(error) = serving.await {
         tracing::error!("the admin listener ended: {error}");
     }
 }
@@ -111,6 +118,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
         pid: std::process::id(),
         uptime_seconds: admin.started.elapsed().as_secs(),
         draining: gate.draining.load(Relaxed),
+        earlier: admin.earlier.as_ref().and_then(Earlier::draining).cloned(),
         config: admin.reloader.source(),
         reload_problem: admin.reloader.problem(),
         mode: gate.mode.record(),

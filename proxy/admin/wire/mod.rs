@@ -18,6 +18,7 @@ use crate::known::Entry;
 use crate::mode::Record;
 use crate::prefixes::Added;
 use crate::tenants::Moved;
+use crate::upgrade::Process;
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Whether it is going down.
     pub draining: bool,
+    /// The process that this one has replaced, while that one still finishes its requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Process>,
     /// The file it was configured from.
     pub config: Option<PathBuf>,
     /// Why the last reload was not taken over.
@@ -231,4 +235,18 @@ pub struct Reloaded {
     /// What the configuration should be looked at for.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// Seconds that a new process has to come to serve, unless more are asked for.
+pub const UPGRADE_SECONDS: u64 = 30;
+/// The most that can be asked for: connections of operators do not last much longer.
+pub const MOST_UPGRADE_SECONDS: u64 = 50;
+
+/// `POST /v1/upgrade`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeRequest {
+    /// Within which time the new process has to serve.
+    #[serde(default)]
+    pub seconds: Option<u64>,
 }

@@ -65,6 +65,13 @@ impl Bucket {
         slots.map(|(slot, word)| Seen { slot, word })
     }
 
+    /// Overwrites all slots. Only before anybody decides by them.
+    pub(crate) fn fill(&self, words: [Word; SLOTS]) {
+        for (slot, word) in self.0.iter().zip(words) {
+            slot.store(word.bits(), Ordering::Relaxed);
+        }
+    }
+
     /// Writes to the bucket without changing it, so that its memory is there.
     pub(crate) fn touch(&self) {
         let [first, ..] = &self.0;

@@ -73,13 +73,21 @@ impl KeyHasher {
         Self::from_secret(random.hash_one(0_u64), random.hash_one(1_u64))
     }
 
-    /// A hasher with the given key, for tests and benchmarks that have to be
-    /// repeatable. Anything that meets real traffic wants [`KeyHasher::new`].
+    /// A hasher with the given key: that of the process whose counters this one
+    /// takes over, or, in tests and benchmarks, one that is repeatable. Anything else
+    /// that meets real traffic wants [`KeyHasher::new`].
     #[must_use]
     pub fn from_secret(first: u64, second: u64) -> Self {
         Self {
             secret: (first, second),
         }
+    }
+
+    /// The secret, for the process that goes on with the counters. Nobody else must
+    /// get to see it.
+    #[must_use]
+    pub fn secret(&self) -> (u64, u64) {
+        self.secret
     }
 
     /// The key of `bytes` in `domain`. Allocates nothing.

@@ -13,7 +13,7 @@
 //!
 //! Reading order: `key`, `time`, `quota`; then `ring` (what one entry looks
 //! like in a word), `bucket` (eight of them in a cache line), `table` (the
-//! rules by which threads share them, with `memory` and `tally` beside it) and
+//! rules by which threads share them, with `memory`, `tally` and `image` beside it) and
 //! `limiter` (where governor's arithmetic meets the table). `occupancy` and
 //! `gauge` stand alone.
 //!
@@ -57,6 +57,7 @@ mod atomic;
 mod bucket;
 mod error;
 mod gauge;
+mod image;
 mod key;
 mod limiter;
 // The only unsafe code: advice about memory to the system and to the processor, measured in
@@ -74,6 +75,7 @@ mod time;
 
 pub use error::{QuotaError, TableError};
 pub use gauge::{Gauge, GaugePermit};
+pub use image::ImagePart;
 pub use key::{Domain, Key, KeyHasher};
 pub use limiter::{Decision, Limiter};
 pub use occupancy::{Occupancy, Permit};

@@ -201,6 +201,9 @@ impl Print {
 pub(crate) struct Word(u64);
 
 impl Word {
+    /// What a slot holds that nobody has used.
+    pub(crate) const EMPTY: Self = Self(0);
+
     /// An entry whose time lies `ahead` units of the reading's grain after the
     /// reading's whole unit.
     pub(crate) const fn new(print: Print, ahead: u64, reading: &Reading) -> Self {

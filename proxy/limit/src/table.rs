@@ -210,6 +210,10 @@ impl Table {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn buckets(&self) -> &[Bucket] {
+        &self.buckets
+    }
+
     /// What a limiter that is built now belongs to.
     pub(crate) fn next_generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed) + 1
@@ -312,7 +316,7 @@ impl Table {
     }
 
     /// Keeps `latest` within a [`STEP`] of `now`, before an entry is written.
-    fn note(&self, now: Now) {
+    pub(crate) fn note(&self, now: Now) {
         let latest = self.latest.0.load(Ordering::Relaxed);
         if now.as_nanos().saturating_sub(latest) > STEP {
             self.latest.0.fetch_max(now.as_nanos(), Ordering::Relaxed);

@@ -160,11 +160,20 @@ impl Gate {
 
     fn launch(folder: Folder, text: &str, mut program: Command) -> Gate {
         let config = folder.configure(text);
-        let mut child = program
-            .args(["run", "--config"])
-            .arg(config)
+        program.args(["run", "--config"]).arg(config);
+        Gate::of(folder, program.stdin(Stdio::null()))
+    }
+
+    /// A gate that this command runs. It, and whatever takes over from it, ends with the test.
+    pub fn run(folder: Folder, command: &mut Command) -> Gate {
+        command.args(["run", "--exit-with-stdin", "--config"]);
+        command.arg(folder.path("tidegate.toml"));
+        Gate::of(folder, command.stdin(Stdio::piped()))
+    }
+
+    fn of(folder: Folder, command: &mut Command) -> Gate {
+        let mut child = command
             .env_remove("TIDEGATE_ADMIN")
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

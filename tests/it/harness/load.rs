@@ -41,11 +41,21 @@ const AT_ONCE: u64 = 16;
 impl Load {
     /// A client from each of these addresses.
     pub fn from(sources: &[&str], gate: &Gate) -> Load {
+        Load::asking(sources, gate, "GET /load HTTP/1.1\r\nHost: test\r\n\r\n")
+    }
+
+    /// A client from each of these addresses, each with a new connection for every request.
+    pub fn reconnecting(sources: &[&str], gate: &Gate) -> Load {
+        let request = "GET /load HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        Load::asking(sources, gate, request)
+    }
+
+    fn asking(sources: &[&str], gate: &Gate, request: &'static str) -> Load {
         let one = |source: &&str| Client {
             source: (*source).to_owned(),
             gate: gate.address,
             at_once: 1,
-            request: Box::new(|_| "GET /load HTTP/1.1\r\nHost: test\r\n\r\n".to_owned()),
+            request: Box::new(|_| request.to_owned()),
         };
         Load::of(sources.iter().map(one).collect())
     }

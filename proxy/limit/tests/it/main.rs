@@ -18,6 +18,8 @@ mod crowded;
 mod exact;
 /// Chosen keys, floods, sizes beyond the machine.
 mod hostile;
+/// Contents on their way to another table.
+mod image;
 /// Domains and hashes.
 mod key;
 /// What is in use at once.

@@ -1,0 +1,189 @@
+//! From a configuration to a gate: everything that is read before something runs, and what the
+//! stages share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use tidegate_config::Config;
+use tidegate_limit::{Gauge, KeyHasher};
+use tokio::runtime::Handle;
+
+use crate::account::{AccessLog, Account, LogWriter, Metrics};
+use crate::clock;
+use crate::descriptors;
+use crate::door::Blocks;
+use crate::forward::Upstream;
+use crate::gate::Gate;
+use crate::known::Book;
+use crate::limits::Limits;
+use crate::listener::Listeners;
+use crate::lists::FromFile;
+use crate::mode::Switch;
+use crate::policy::{Caps, Upstreams};
+use crate::prefixes::{self, Published};
+use crate::reload::{Reloader, Running};
+use crate::state::StateFile;
+use crate::tenants::{Moved, Moves, Roster};
+
+/// How long names may take at start before the gate serves without them.
+const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
+
+/// A configuration and the files that it names.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The configuration.
+    pub config: Config,
+    caps: Caps,
+    known: Vec<FromFile<IpNet>>,
+    roster: Roster,
+    listeners: Listeners,
+}
+
+/// A gate and what changes it.
+#[derive(Debug)]
+pub struct Built {
+    /// What the stages share.
+    pub gate: Arc<Gate>,
+    /// What replaces its rules.
+    pub reloader: Reloader,
+    /// Who is blocked.
+    pub blocks: Blocks,
+}
+
+impl Inputs {
+    /// Reads the files that `config` names.
+    ///
+    /// # Errors
+    /// When one of them is not good, or this process may open too few files.
+    pub fn read(config: Config) -> anyhow::Result<Self> {
+        Ok(Inputs {
+            caps: descriptors::fit(&config)?,
+            known: Book::read_files(&config.known.files)?,
+            roster: Roster::read(&config)?,
+            listeners: Listeners::read(&config)?,
+            config,
+        })
+    }
+
+    /// Builds the gate, with counters under the keys of `hasher`.
+    ///
+    /// # Errors
+    /// When memory is not to be had, or rules cannot be counted.
+    pub fn build(
+        self,
+        log: LogWriter,
+        hasher: KeyHasher,
+        traffic: &Handle,
+    ) -> anyhow::Result<Built> {
+        let Inputs {
+            config,
+            caps,
+            known,
+            roster,
+            listeners,
+        } = self;
+        let directory = config.state.directory.clone();
+        let limits = Limits::keyed(hasher, config.client.max_tracked, config.connections.total)
+            .context("client.max_tracked")?;
+        let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
+        let book = Book::open(StateFile::new(&directory, "known.json"));
+        book.replace_files(known);
+        let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
+        forget_ended(&moves, &config);
+        moves.replace(moves.among(&roster));
+        let (mode, sample) = (config.mode, config.log.sample);
+        let running = Running::new(config, caps, upstreams, roster);
+        for warning in running.warnings().into_iter().chain(listeners.warnings()) {
+            tracing::warn!("{warning}");
+        }
+        let policy = running.policy(&moves.list(), &limits)?;
+        limits.table.put_in_force();
+        let gate = Arc::new(Gate {
+            policy: ArcSwap::from_pointee(policy),
+            known: Published::of(book.set()),
+            blocks: Published::default(),
+            mode: Switch::open(
+                StateFile::new(&directory, "mode.json"),
+                mode,
+                clock::unix_seconds(),
+            ),
+            limits,
+            connections: Arc::new(Gauge::new()),
+            handshakes: Arc::new(Gauge::new()),
+            listeners,
+            account: Account {
+                metrics: Metrics::new().context("the metrics")?,
+                log: AccessLog::new(log, sample),
+            },
+            draining: AtomicBool::new(false),
+        });
+        let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
+        let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
+        let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
+        Ok(Built {
+            gate,
+            reloader,
+            blocks,
+        })
+    }
+}
+
+/// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
+fn forget_ended(moves: &Moves, config: &Config) {
+    let has_tier = |moved: &Moved| config.tiers.contains_key(&moved.tier);
+    let ended = moves.drop_unless(clock::unix_seconds(), has_tier);
+    for moved in &ended {
+        let why = match has_tier(moved) {
+            true => "its time passed while the gate was down",
+            false => "the configuration has no such tier any more",
+        };
+        tracing::warn!(
+            "tenant {:?} is no longer in tier {}: {why}",
+            moved.name,
+            moved.tier
+        );
+    }
+    if !ended.is_empty()
+        && let Err(error) = moves.save()
+    {
+        tracing::warn!("{error}");
+    }
+}
+
+/// The upstreams that the configuration names: those of `running` that it leaves as they are, and
+/// new ones, whose names are looked up before anything is sent to them.
+pub fn resolved_upstreams(config: &Config, running: &Upstreams, traffic: &Handle) -> Upstreams {
+    let mut upstreams = BTreeMap::new();
+    let mut fresh = Vec::new();
+    for (name, wanted) in &config.upstreams {
+        let kept = running
+            .get(name)
+            .filter(|upstream| upstream.is_built_from(wanted));
+        let upstream = kept.cloned().unwrap_or_else(|| {
+            let upstream = Upstream::new(wanted);
+            fresh.push(upstream.clone());
+            upstream
+        });
+        upstreams.insert(name.clone(), upstream);
+    }
+    let deadline = Instant::now() + FIRST_RESOLUTION;
+    let resolving: Vec<_> = fresh
+        .iter()
+        .map(|upstream| {
+            let upstream = upstream.clone();
+            traffic.spawn(async move { upstream.resolve().await })
+        })
+        .collect();
+    while resolving.iter().any(|task| !task.is_finished()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    for upstream in &fresh {
+        upstream.keep_resolved(traffic);
+    }
+    upstreams
+}

@@ -1,0 +1,149 @@
+//! The sockets that the gate listens on: bound, or taken over from the process before this one.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use tidegate_config::Config;
+
+use crate::admin::{Addresses, Socket};
+use crate::upgrade::{AdminSocket, Inheritance, Predecessor};
+
+/// Every socket that the gate listens on, there before anything else is started, so that a busy port
+/// is an error and not a gate that half runs.
+pub struct Sockets {
+    /// For traffic, with where they listen.
+    pub traffic: Vec<(SocketAddr, TcpListener)>,
+    /// For metrics.
+    pub metrics: Option<TcpListener>,
+    /// For operators.
+    pub admin: Socket,
+    /// Where they listen.
+    pub addresses: Addresses,
+}
+
+impl Sockets {
+    /// What the configuration asks for: what the process before this one has, and the rest bound.
+    ///
+    /// # Errors
+    /// When something else has an address, or the system does not give it.
+    pub fn open(
+        config: &Config,
+        mut predecessor: Option<&mut Predecessor>,
+    ) -> anyhow::Result<Sockets> {
+        let admin = open_admin(config, predecessor.as_deref_mut())?;
+        let metrics = config.metrics.address;
+        let metrics = metrics
+            .map(|address| open_metrics(address, predecessor.as_deref_mut()))
+            .transpose()?;
+        let mut traffic = Vec::new();
+        for listener in &config.listeners {
+            let socket = open_listener(listener.address, predecessor.as_deref_mut())?;
+            traffic.push((socket.local_addr()?, socket));
+        }
+        let addresses = Addresses {
+            listeners: traffic.iter().map(|(address, _)| *address).collect(),
+            metrics: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
+        };
+        Ok(Sockets {
+            traffic,
+            metrics,
+            admin,
+            addresses,
+        })
+    }
+
+    /// Copies of all of them, for the process after this one.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn copies(&self, config: &Config) -> anyhow::Result<Inheritance> {
+        let configured = config.listeners.iter().map(|listener| listener.address);
+        let listeners = configured.zip(&self.traffic);
+        let listeners = listeners.map(|(address, (_, socket))| Ok((address, socket.try_clone()?)));
+        let metrics = config.metrics.address.zip(self.metrics.as_ref());
+        let metrics = metrics.map(|(address, socket)| Ok((address, socket.try_clone()?)));
+        Ok(Inheritance {
+            listeners: listeners.collect::<io::Result<_>>()?,
+            metrics: metrics.transpose().map_err(|error: io::Error| error)?,
+            admin: AdminSocket {
+                path: self.admin.path().to_owned(),
+                inode: self.admin.inode(),
+                listener: Some(self.admin.accepting()?),
+            },
+        })
+    }
+}
+
+fn open_admin(config: &Config, predecessor: Option<&mut Predecessor>) -> anyhow::Result<Socket> {
+    const NAME: &str = "admin.socket";
+    let path = &config.admin.socket;
+    let Some(before) = predecessor else {
+        return Socket::bind(path, NAME);
+    };
+    match before.sockets.take_admin(path) {
+        Some(listener) => {
+            before.took_admin();
+            before.handed_over(format!("{NAME} {}", path.display()));
+            Ok(Socket::inherit(path, listener, NAME)?)
+        }
+        None => {
+            before.not_handed_over(format!("{NAME} {}: bound anew", path.display()));
+            Socket::bind(path, NAME)
+        }
+    }
+}
+
+fn open_metrics(
+    address: SocketAddr,
+    predecessor: Option<&mut Predecessor>,
+) -> anyhow::Result<TcpListener> {
+    let taken = predecessor.and_then(|before| {
+        let taken = before.sockets.take_metrics(address);
+        note(before, "metrics.address", address, taken.is_some());
+        taken
+    });
+    taken.map_or_else(|| listen(address, "metrics.address"), Ok)
+}
+
+fn open_listener(
+    address: SocketAddr,
+    predecessor: Option<&mut Predecessor>,
+) -> anyhow::Result<TcpListener> {
+    let taken = predecessor.and_then(|before| {
+        let taken = before.sockets.take_listener(address);
+        note(before, "listener", address, taken.is_some());
+        taken
+    });
+    taken.map_or_else(|| listen(address, "listener.address"), Ok)
+}
+
+fn note(before: &mut Predecessor, key: &str, address: SocketAddr, taken: bool) {
+    match taken {
+        true => before.handed_over(format!("{key} {address}")),
+        false => before.not_handed_over(format!("{key} {address}: bound anew")),
+    }
+}
+
+fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    // std sets SO_REUSEADDR, so that a restart does not wait for old connections' last packets.
+    let bind = || -> std::io::Result<TcpListener> {
+        let socket = TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    bind().map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                ": another program listens there; stop it, or choose another port"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                ": ports below 1024 need CAP_NET_BIND_SERVICE, or choose a higher one"
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                ": no interface of this machine has this address"
+            }
+            _ => "",
+        };
+        anyhow::anyhow!("{key} {address}: {error}{hint}")
+    })
+}
