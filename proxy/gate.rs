@@ -9,10 +9,12 @@ use tidegate_limit::Gauge;
 
 use crate::account::Account;
 use crate::clock;
+use crate::door::Arrivals;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
 use crate::limits::Limits;
+use crate::listener::Listeners;
 use crate::mode::Switch;
 use crate::policy::Policy;
 use crate::prefixes::Published;
@@ -33,6 +35,12 @@ pub struct Gate {
     pub limits: Limits,
     /// Connections that are open.
     pub connections: Arc<Gauge>,
+    /// TLS handshakes under way.
+    pub handshakes: Arc<Gauge>,
+    /// Connections between the look at them and their place.
+    pub arrivals: Arrivals,
+    /// Where connections are accepted.
+    pub listeners: Listeners,
     /// Metrics and the access log.
     pub account: Account,
     /// Whether the gate is going down.

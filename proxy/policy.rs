@@ -30,6 +30,8 @@ pub struct Policy {
     pub client_connections: NonZeroU32,
     /// Open connections of all clients.
     pub caps: Caps,
+    /// TLS handshakes under way at a time.
+    pub tls_handshakes: NonZeroU32,
     /// Whose traffic a request is, when tenants are told apart.
     pub tenants: Option<Tenants>,
     /// Where requests go; first match wins.
@@ -145,6 +147,7 @@ impl Policy {
             network_limit,
             client_connections: config.client.connections,
             caps: Caps::asked(config.connections),
+            tls_handshakes: config.connections.tls_handshakes,
             tenants: Tenants::new(config, roster, moves, limits)?,
             routes: routes(config, upstreams, limits)?,
             exempt_paths: config.known_only.exempt_paths.clone(),

@@ -25,12 +25,13 @@ use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::admin::{self, Addresses, Admin, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
-use crate::door::{Blocks, Filter};
+use crate::door::{Arrivals, Blocks, Filter};
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
 use crate::known::Book;
 use crate::limits::Limits;
+use crate::listener::Listeners;
 use crate::lists::FromFile;
 use crate::mode::Switch;
 use crate::policy::{Caps, Upstreams};
@@ -56,6 +57,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let caps = descriptors::fit(&config)?;
     let known = Book::read_files(&config.known.files)?;
     let roster = Roster::read(&config)?;
+    let listeners = Listeners::read(&config)?;
     let sockets = Sockets::bind(&config)?;
     state::create_directory(&config.state.directory)
         .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
@@ -65,7 +67,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
     let traffic = traffic_runtime(&config)?;
-    let (gate, reloader, blocks) = build(config, caps, roster, known, log, traffic.handle())?;
+    let (gate, reloader, blocks) = build(
+        config,
+        caps,
+        roster,
+        known,
+        listeners,
+        log,
+        traffic.handle(),
+    )?;
     let admin = Admin {
         gate: gate.clone(),
         reloader,
@@ -77,7 +87,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     };
     let admin = admin::start(admin, sockets.admin, sockets.metrics)?;
     let (shutdown, draining) = watch::channel(false);
-    let accepting = traffic.spawn(Proxy::new(&gate, sockets.traffic).serve(draining));
+    let accepting = traffic.spawn(accept(&gate, sockets.traffic, &draining));
     announce(&gate, &sockets.addresses);
     // An error means that the admin side is gone, and with it the way to end in order.
     let _ = admin.ends.recv();
@@ -92,8 +102,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn announce(gate: &Gate, addresses: &Addresses) {
-    for address in &addresses.listeners {
-        tracing::info!("listening on http://{address}");
+    for (listener, address) in gate.listeners.iter().zip(&addresses.listeners) {
+        let rules = listener.rules.load();
+        let scheme = if rules.tls.is_some() { "https" } else { "http" };
+        let header = match rules.proxy_protocol {
+            true => ", with a PROXY protocol header",
+            false => "",
+        };
+        tracing::info!("listening on {scheme}://{address}{header}");
     }
     if let Some(metrics) = addresses.metrics {
         tracing::info!("metrics on http://{metrics}/metrics");
@@ -123,6 +139,7 @@ fn build(
     caps: Caps,
     roster: Roster,
     known: Vec<FromFile<IpNet>>,
+    listeners: Listeners,
     log: LogWriter,
     traffic: &Handle,
 ) -> anyhow::Result<(Arc<Gate>, Reloader, Blocks)> {
@@ -137,7 +154,7 @@ fn build(
     moves.replace(moves.among(&roster));
     let (mode, sample) = (config.mode, config.log.sample);
     let running = Running::new(config, caps, upstreams, roster);
-    for warning in running.warnings() {
+    for warning in running.warnings().into_iter().chain(listeners.warnings()) {
         tracing::warn!("{warning}");
     }
     let policy = running.policy(&moves.list(), &limits)?;
@@ -153,6 +170,9 @@ fn build(
         ),
         limits,
         connections: Arc::new(Gauge::new()),
+        handshakes: Arc::new(Gauge::new()),
+        arrivals: Arrivals::default(),
+        listeners,
         account: Account {
             metrics: Metrics::new().context("the metrics")?,
             log: AccessLog::new(log, sample),
@@ -278,39 +298,41 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Pingora's listening service with the gate's connection app.
-struct Proxy {
-    service: Service<ConnectionApp>,
-    sockets: ListenFds,
-}
-
-impl Proxy {
-    fn new(gate: &Arc<Gate>, sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
-        let conf = Arc::new(ServerConf::default());
+/// Accepts connections until shutdown, each listener by a service of Pingora's: they differ in what
+/// their connections begin with.
+fn accept(
+    gate: &Arc<Gate>,
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    shutdown: &watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let conf = Arc::new(ServerConf::default());
+    let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
+    let each = gate.listeners.iter().zip(sockets);
+    let services = each.map(|(listener, (address, socket))| {
         let app = ConnectionApp {
             gate: gate.clone(),
-            proxy: Arc::new(pingora_proxy::http_proxy(&conf, Forwarder)),
+            listener: listener.clone(),
+            proxy: proxy.clone(),
         };
         let mut service = Service::new("traffic".to_owned(), app);
+        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let name = address.to_string();
+        service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
+        service.set_connection_filter(Arc::new(Filter {
+            gate: gate.clone(),
+            listener: listener.clone(),
+        }));
+        // Pingora's listener owns it from here on, and closes it when it stops accepting.
         let mut fds = Fds::new();
-        for (address, socket) in sockets {
-            let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
-            let name = address.to_string();
-            service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
-            // Pingora's listener owns it from here on, and closes it when it stops accepting.
-            fds.add(name, socket.into_raw_fd());
-        }
-        service.set_connection_filter(Arc::new(Filter::new(gate.clone())));
-        Proxy {
-            service,
-            sockets: Arc::new(parking_lot::Mutex::new(fds)),
-        }
-    }
-
-    async fn serve(mut self, shutdown: watch::Receiver<bool>) {
-        self.service
-            .start_service(Some(self.sockets), shutdown, 1)
-            .await;
+        fds.add(name, socket.into_raw_fd());
+        let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
+        let shutdown = shutdown.clone();
+        async move { service.start_service(Some(fds), shutdown, 1).await }
+    });
+    let services: Vec<_> = services.collect();
+    async move {
+        let mut running = tokio::task::JoinSet::from_iter(services);
+        while running.join_next().await.is_some() {}
     }
 }
 

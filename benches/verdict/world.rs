@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use tidegate::account::{AccessLog, Account, LogWriter, Metrics};
 use tidegate::claims::Permits;
+use tidegate::door::Arrivals;
 use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
 use tidegate::head::Head;
 use tidegate::identity::identify;
 use tidegate::limits::Limits;
+use tidegate::listener::Listeners;
 use tidegate::mode::Switch;
 use tidegate::policy::Policy;
 use tidegate::prefixes::{PrefixSet, Published};
@@ -86,6 +88,9 @@ pub fn gate() -> Gate {
         mode: Switch::open(nowhere, config.mode, 0),
         limits,
         connections: Arc::new(Gauge::new()),
+        handshakes: Arc::new(Gauge::new()),
+        arrivals: Arrivals::default(),
+        listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
@@ -98,7 +103,7 @@ pub fn gate() -> Gate {
 pub fn verdict(gate: &Gate, peer: IpAddr, head: &Head) -> Result<Permits, Reason> {
     let policy = gate.policy.load();
     let client = policy.client.client(peer, head);
-    let identity = identify(&policy, &gate.limits.hasher, client, head);
+    let identity = identify(&policy, &gate.limits.hasher, client, None, head);
     let decided = gate.case(&policy, head, &identity).decide();
     decided
         .map(|(_, permits)| permits)

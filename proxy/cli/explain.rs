@@ -109,7 +109,7 @@ fn cap(said: &Explanation) -> Option<&'static str> {
         DoorReason::Total => Some("connections.total"),
         DoorReason::Reserved => Some("connections.total (but for reserved_for_known)"),
         DoorReason::Client => Some("client.connections"),
-        DoorReason::Blocked | DoorReason::UnknownClient => None,
+        _ => None,
     }
 }
 

@@ -58,6 +58,21 @@ pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
     }
 }
 
+/// Whether a connection would be let in now whose `peer` has yet to announce the client; takes
+/// nothing. A load balancer's own block is the only one that it can meet.
+///
+/// # Errors
+/// Why it would not.
+pub fn look_at_peer(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
+    if gate.blocks.contains(peer) {
+        return Err(DoorReason::Blocked);
+    }
+    match gate.connections.get() >= gate.policy.load().caps.total.get() {
+        true => Err(DoorReason::Total),
+        false => Ok(()),
+    }
+}
+
 /// Takes a connection's place among all, whoever its client will turn out to be.
 ///
 /// # Errors
@@ -106,16 +121,6 @@ pub fn admit_client(gate: &Gate, place: Place, client: IpAddr) -> Result<Guard, 
         _place: place,
         _client: own,
     })
-}
-
-/// Takes all places of a connection whose client is known from the start.
-///
-/// # Errors
-/// Why it is not let in.
-pub fn admit(gate: &Gate, client: IpAddr) -> Result<Guard, DoorReason> {
-    // First, as in `look`: of two reasons both name the same one.
-    enter(gate, &gate.policy.load(), client)?;
-    admit_client(gate, admit_total(gate)?, client)
 }
 
 /// What is about the client and no count. A block holds in every mode: an operator named the client.

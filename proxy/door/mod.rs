@@ -3,10 +3,10 @@
 mod admission;
 mod blocks;
 
-pub use admission::{Guard, Place, admit, admit_client, admit_total, look};
+pub use admission::{Guard, Place, admit_client, admit_total, look, look_at_peer};
 pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -15,6 +15,7 @@ use pingora_core::listeners::ConnectionFilter;
 
 use crate::gate::Gate;
 use crate::identity::canonical;
+use crate::listener::Listener;
 
 /// Why a connection was closed before anything was read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +30,37 @@ pub enum DoorReason {
     Reserved,
     /// As many connections of this client are open as it may have.
     Client,
+    /// A PROXY protocol header is required, and this peer may not send one.
+    ProxyUntrusted,
+    /// What came is no PROXY protocol header.
+    ProxyMalformed,
+    /// No whole PROXY protocol header came in time.
+    ProxyTimeout,
+    /// As many TLS handshakes are under way as may be.
+    TlsHandshakes,
+    /// The TLS handshake was not done in time.
+    TlsTimeout,
+    /// What came is not TLS, or client and gate have no protocol, cipher or certificate in common.
+    TlsFailed,
+    /// The connection ended before it was one that speaks HTTP.
+    Gone,
 }
 
 impl DoorReason {
     /// Every reason.
-    pub const ALL: [DoorReason; 5] = [
+    pub const ALL: [DoorReason; 12] = [
         DoorReason::Blocked,
         DoorReason::UnknownClient,
         DoorReason::Total,
         DoorReason::Reserved,
         DoorReason::Client,
+        DoorReason::ProxyUntrusted,
+        DoorReason::ProxyMalformed,
+        DoorReason::ProxyTimeout,
+        DoorReason::TlsHandshakes,
+        DoorReason::TlsTimeout,
+        DoorReason::TlsFailed,
+        DoorReason::Gone,
     ];
 
     /// The value of the `reason` label.
@@ -49,28 +71,39 @@ impl DoorReason {
             DoorReason::Total => "total",
             DoorReason::Reserved => "reserved",
             DoorReason::Client => "client",
+            DoorReason::ProxyUntrusted => "proxy_untrusted",
+            DoorReason::ProxyMalformed => "proxy_malformed",
+            DoorReason::ProxyTimeout => "proxy_timeout",
+            DoorReason::TlsHandshakes => "tls_handshakes",
+            DoorReason::TlsTimeout => "tls_timeout",
+            DoorReason::TlsFailed => "tls_failed",
+            DoorReason::Gone => "gone",
         }
     }
 }
 
+/// Connections that were let through the accept loop and may not have taken their place yet.
+#[derive(Debug, Default)]
+pub struct Arrivals(AtomicU32);
+
 /// The look at a connection inside Pingora's accept loop.
 ///
-/// It only looks: the places are taken by [`admit`], where the connection's guard lives, because
-/// Pingora has no hook for a connection that ends between the two. What slips in meanwhile is
-/// refused there.
+/// It only looks: the places are taken by [`admit_total`] and [`admit_client`], where the
+/// connection's guard lives, because Pingora has no hook for a connection that ends between the two.
+/// What slips in meanwhile is refused there.
 #[derive(Debug)]
 pub struct Filter {
-    gate: Arc<Gate>,
-    /// Connections that were let through and may not have taken their place yet.
-    on_their_way: AtomicU32,
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// Where the connections come in.
+    pub listener: Arc<Listener>,
 }
 
 impl Filter {
-    /// The look into this gate.
-    pub fn new(gate: Arc<Gate>) -> Self {
-        Filter {
-            gate,
-            on_their_way: AtomicU32::new(0),
+    fn look(&self, peer: IpAddr) -> Result<(), DoorReason> {
+        match self.listener.rules.load().proxy_protocol {
+            true => look_at_peer(&self.gate, peer),
+            false => look(&self.gate, peer),
         }
     }
 
@@ -80,12 +113,13 @@ impl Filter {
     async fn waited_for_arrivals(&self) -> bool {
         let most = self.gate.policy.load().caps.total.get();
         let taken = self.gate.connections.get();
-        if taken.saturating_add(self.on_their_way.load(Relaxed)) < most {
+        let Arrivals(on_their_way) = &self.gate.arrivals;
+        if taken.saturating_add(on_their_way.load(Relaxed)) < most {
             return false;
         }
         // Runs after the tasks that the accept loop has spawned.
         tokio::task::yield_now().await;
-        self.on_their_way.store(0, Relaxed);
+        on_their_way.store(0, Relaxed);
         true
     }
 }
@@ -96,14 +130,14 @@ impl ConnectionFilter for Filter {
         let Some(peer) = peer else {
             return true;
         };
-        let client = canonical(*peer);
-        let mut looked = look(&self.gate, client);
+        let peer = canonical(*peer);
+        let mut looked = self.look(peer);
         if looked.is_ok() && self.waited_for_arrivals().await {
-            looked = look(&self.gate, client);
+            looked = self.look(peer);
         }
         match looked {
             Ok(()) => {
-                self.on_their_way.fetch_add(1, Relaxed);
+                self.gate.arrivals.0.fetch_add(1, Relaxed);
                 true
             }
             Err(reason) => {

@@ -46,7 +46,12 @@ const PSEUDONYM: &str = "1.1 tidegate";
 ///
 /// # Errors
 /// When a value that came with the request cannot be written back as a field value.
-pub fn to_upstream(request: &mut RequestHeader, peer: IpAddr, trusted: bool) -> Result<()> {
+pub fn to_upstream(
+    request: &mut RequestHeader,
+    peer: IpAddr,
+    secure: bool,
+    trusted: bool,
+) -> Result<()> {
     if !trusted {
         for claim in &CLAIMS {
             request.remove_header(claim);
@@ -58,7 +63,7 @@ pub fn to_upstream(request: &mut RequestHeader, peer: IpAddr, trusted: bool) -> 
     let chain = join(request, X_FORWARDED_FOR, trusted, peer)?;
     request.insert_header(X_FORWARDED_FOR, chain)?;
     if !trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
-        request.insert_header(X_FORWARDED_PROTO, "http")?;
+        request.insert_header(X_FORWARDED_PROTO, if secure { "https" } else { "http" })?;
     }
     if !trusted || !request.headers.contains_key(X_FORWARDED_HOST) {
         match request.headers.get(HOST).cloned() {

@@ -15,14 +15,17 @@ use pingora_timeout::timeout;
 use tidegate_config::Deadlines;
 use tokio::io::AsyncWriteExt;
 
+use super::arrival::{Arrival, announced, decrypted};
 use super::exchange::Exchange;
 use super::forwarder::Forwarder;
+use super::paced::PacedStream;
 use super::stream::ClientStream;
 use super::turn::{Asked, Turn, refuse_head, refuse_unread};
-use crate::door;
+use crate::door::{self, DoorReason};
 use crate::gate::Gate;
 use crate::head::{self, HeadError};
-use crate::identity::canonical;
+use crate::identity::{Caller, canonical};
+use crate::listener::Listener;
 use crate::reason::Reason;
 
 /// How long an idle connection may still send its next request once the gate is going down: it was
@@ -35,6 +38,8 @@ const MAX_EMPTY_LINES: usize = 8;
 pub struct ConnectionApp {
     /// What the stages share.
     pub gate: Arc<Gate>,
+    /// Where its connections come in.
+    pub listener: Arc<Listener>,
     /// Pingora's proxy with the gate's hooks.
     pub proxy: Arc<HttpProxy<Forwarder>>,
 }
@@ -46,29 +51,47 @@ impl ServerApp for ConnectionApp {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let peer = peer_address(&stream)?;
-        let guard = match door::admit(&self.gate, peer) {
-            Ok(guard) => guard,
-            Err(reason) => {
-                self.gate.account.refused_connection(reason);
-                return None;
+        match self.arrive(stream).await {
+            Ok((arrival, guard)) => {
+                self.gate.account.accepted_connection();
+                let connection = Connection {
+                    app: self,
+                    caller: arrival.caller,
+                    deadlines: Deadlines::clone(&self.gate.policy.load().deadlines),
+                    shutdown: shutdown.clone(),
+                    out: BytesMut::new(),
+                };
+                connection.serve(PacedStream::new(arrival.stream)).await;
+                drop(guard);
             }
-        };
-        self.gate.account.accepted_connection();
-        let mut connection = Connection {
-            app: self,
-            peer,
-            deadlines: Deadlines::clone(&self.gate.policy.load().deadlines),
-            shutdown: shutdown.clone(),
-            out: BytesMut::new(),
-        };
-        connection.serve(Box::new(ClientStream::new(stream))).await;
-        drop(guard);
+            Err(reason) => self.gate.account.refused_connection(reason),
+        }
         None
     }
 
     // `cleanup` stays empty: Pingora's would tell its proxy to drop every session that is reading
     // its head. Here a session has its whole head from the start, and idle connections are ours.
+}
+
+impl ConnectionApp {
+    /// Everything before HTTP. What few connections need is in a box, so that the others do not carry
+    /// room for it to their end.
+    async fn arrive(&self, mut stream: Stream) -> Result<(Arrival, door::Guard), DoorReason> {
+        let mut address = peer_address(&stream).ok_or(DoorReason::Gone)?;
+        let rules = self.listener.rules.load_full();
+        let deadlines = self.gate.policy.load().deadlines.clone();
+        let gate = &self.gate;
+        let place = door::admit_total(gate)?;
+        if rules.proxy_protocol {
+            address = Box::pin(announced(gate, &deadlines, &mut stream, address)).await?;
+        }
+        let guard = door::admit_client(gate, place, address)?;
+        let arrival = match &rules.tls {
+            Some(tls) => Box::pin(decrypted(gate, &deadlines, tls, stream, address)).await?,
+            None => Arrival::plain(stream, address),
+        };
+        Ok((arrival, guard))
+    }
 }
 
 fn peer_address(stream: &Stream) -> Option<IpAddr> {
@@ -79,7 +102,7 @@ fn peer_address(stream: &Stream) -> Option<IpAddr> {
 
 struct Connection<'app> {
     app: &'app ConnectionApp,
-    peer: IpAddr,
+    caller: Caller,
     deadlines: Deadlines,
     shutdown: ShutdownWatch,
     /// Replies on their way out.
@@ -98,7 +121,8 @@ enum End {
 }
 
 impl Connection<'_> {
-    async fn serve(&mut self, mut stream: Box<ClientStream>) {
+    async fn serve(mut self, stream: PacedStream) {
+        let mut stream = Box::new(ClientStream::new(stream));
         let mut first = true;
         loop {
             // A reload holds for open connections, too.
@@ -143,7 +167,7 @@ impl Connection<'_> {
     fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
         let asked = Asked {
             gate: &self.app.gate,
-            peer: self.peer,
+            caller: &self.caller,
             buffered: stream.buffered(),
             length,
             draining: *self.shutdown.borrow(),
@@ -238,8 +262,13 @@ impl Connection<'_> {
         let gate = &self.app.gate;
         match end {
             End::Quiet => return,
-            End::Head(error) => refuse_head(gate, self.peer, error, &mut self.out),
-            End::Late => refuse_unread(gate, self.peer, Reason::HeadTimeout, &mut self.out),
+            End::Head(error) => refuse_head(gate, self.caller.address, error, &mut self.out),
+            End::Late => refuse_unread(
+                gate,
+                self.caller.address,
+                Reason::HeadTimeout,
+                &mut self.out,
+            ),
         }
         self.close(stream).await;
     }

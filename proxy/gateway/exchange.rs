@@ -26,6 +26,8 @@ pub struct Exchange {
     pub upstream: Arc<Upstream>,
     /// The other end of the connection.
     pub peer: IpAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
     /// Whether it was believed about the client's address.
     pub trusted: bool,
     /// The client, as the verdict took it.

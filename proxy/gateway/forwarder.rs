@@ -137,7 +137,7 @@ impl ProxyHttp for Forwarder {
         // RFC 9110 section 15.2: an HTTP/1.0 client knows no interim responses.
         let old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(old);
-        fields::to_upstream(request, exchange.peer, exchange.trusted)
+        fields::to_upstream(request, exchange.peer, exchange.secure, exchange.trusted)
     }
 
     async fn response_filter(

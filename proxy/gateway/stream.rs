@@ -1,4 +1,4 @@
-//! The client's side of a connection: the gate's own buffer and framing around Pingora's stream.
+//! The client's side of an HTTP/1.1 connection: the gate's own buffer and framing around the stream.
 //!
 //! Pingora's session reads and writes through it while a request is forwarded, and sees exactly
 //! that request's body and then nothing: bytes of the next request stay in the buffer here until
@@ -19,11 +19,12 @@ use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    Stream, TimingDigest, UniqueID, UniqueIDType,
+    TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::paced::PacedStream;
 use crate::head::{Chunks, Framing};
 
 /// Bytes of later requests that are kept while one is being served. A client that sends more waits
@@ -50,12 +51,9 @@ enum Expecting {
 
 /// A client's connection, between and during its requests.
 pub struct ClientStream {
-    io: Stream,
+    io: PacedStream,
     buffer: BytesMut,
     expecting: Expecting,
-    /// How long a write may wait for a client that does not read.
-    write_idle: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
     /// Whether some of what was written may still be in the write buffer below.
     unflushed: bool,
     /// Whether the client was answered before it had sent all.
@@ -66,13 +64,11 @@ pub struct ClientStream {
 
 impl ClientStream {
     /// Wraps an accepted connection.
-    pub fn new(io: Stream) -> Self {
+    pub fn new(io: PacedStream) -> Self {
         ClientStream {
             io,
             buffer: BytesMut::new(),
             expecting: Expecting::Head,
-            write_idle: Duration::from_secs(60),
-            stalled: None,
             unflushed: false,
             unread: false,
             linger: None,
@@ -81,7 +77,7 @@ impl ClientStream {
 
     /// Sets how long a write may wait for the client to read.
     pub fn set_write_idle(&mut self, idle: Duration) {
-        self.write_idle = idle;
+        self.io.set_write_idle(idle);
     }
 
     /// What was read and not yet used.
@@ -190,27 +186,6 @@ impl ClientStream {
         }
         Poll::Pending
     }
-
-    /// Turns a write that waits too long for the client into an error.
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let idle = self.write_idle;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(idle)));
-        match stalled.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client does not read",
-            ))),
-            Poll::Pending => Poll::Pending,
-        }
-    }
 }
 
 impl Expecting {
@@ -272,8 +247,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.unflushed = true;
-        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.watch(cx, written)
+        Pin::new(&mut this.io).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -283,8 +257,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.unflushed = true;
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
-        this.watch(cx, written)
+        Pin::new(&mut this.io).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -295,14 +268,13 @@ impl AsyncWrite for ClientStream {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         this.unflushed &= flushed.is_pending();
-        this.watch(cx, flushed)
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger.is_none() {
-            let ended = Pin::new(&mut this.io).poll_shutdown(cx);
-            std::task::ready!(this.watch(cx, ended))?;
+            std::task::ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
             if !this.is_unread() {
                 return Poll::Ready(Ok(()));
             }

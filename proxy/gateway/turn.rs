@@ -13,7 +13,7 @@ use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
 use crate::gate::Gate;
 use crate::head::{self, Chunks, Framing, Head, HeadError, MAX_FIELDS};
-use crate::identity::{Identity, identify};
+use crate::identity::{Caller, Identity, identify};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::refuse::{Persistence, Reply, status, wants_html};
@@ -40,7 +40,7 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct Asked<'connection> {
     pub(super) gate: &'connection Arc<Gate>,
-    pub(super) peer: IpAddr,
+    pub(super) caller: &'connection Caller,
     /// Everything that was read; the head is its beginning.
     pub(super) buffered: &'connection [u8],
     /// Bytes of the head.
@@ -58,7 +58,7 @@ impl Asked<'_> {
         match head::parse(bytes, &mut fields) {
             Ok(head) => self.judge(&head, started, out),
             Err(error) => {
-                refuse_head(self.gate, self.peer, error, out);
+                refuse_head(self.gate, self.caller.address, error, out);
                 Turn::Closing { unread: true }
             }
         }
@@ -66,8 +66,14 @@ impl Asked<'_> {
 
     fn judge(&self, head: &Head, started: Instant, out: &mut BytesMut) -> Turn {
         let policy = self.gate.policy.load();
-        let client = policy.client.client(self.peer, head);
-        let identity = identify(&policy, &self.gate.limits.hasher, client, head);
+        let client = policy.client.client(self.caller.address, head);
+        let identity = identify(
+            &policy,
+            &self.gate.limits.hasher,
+            client,
+            self.caller.certificate.as_deref(),
+            head,
+        );
         let verdict = self.verdict(&policy, head, &identity);
         match verdict {
             Err(refusal) => self.refuse(&policy, head, &identity, &refusal, started, out),
@@ -79,8 +85,9 @@ impl Asked<'_> {
                     gate: self.gate.clone(),
                     upstream: route.upstream.clone(),
                     deadlines: policy.deadlines.clone(),
-                    peer: self.peer,
-                    trusted: policy.client.trusts(self.peer),
+                    peer: self.caller.address,
+                    secure: self.caller.secure,
+                    trusted: policy.client.trusts(self.caller.address),
                     client,
                     tenant: identity
                         .tenant
@@ -126,13 +133,14 @@ impl Asked<'_> {
     /// Whether an operator shut out who is at the other end. `client`: whose request it is, of whom
     /// the verdict has been told.
     fn is_peer_blocked(&self, client: IpAddr) -> bool {
-        self.peer != client && self.gate.blocks.contains(self.peer)
+        self.caller.address != client && self.gate.blocks.contains(self.caller.address)
     }
 
     /// Whether the connection itself is refused with the request. A trusted proxy's is not, when it
     /// asks for somebody who is blocked: others are served over it.
     fn ends_with(&self, refusal: &Refusal, client: IpAddr) -> bool {
-        refusal.reason == Reason::Blocked && (self.peer == client || self.is_peer_blocked(client))
+        refusal.reason == Reason::Blocked
+            && (self.caller.address == client || self.is_peer_blocked(client))
     }
 
     fn refuse(

@@ -4,6 +4,7 @@ mod tenants;
 
 pub use tenants::{MoveError, Placed};
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,6 +21,7 @@ use crate::forward::Health;
 use crate::gate::Gate;
 use crate::known::{Book, Customers};
 use crate::limits::Limits;
+use crate::listener;
 use crate::policy::{Caps, Policy, Upstreams};
 use crate::server::resolved_upstreams;
 use crate::tenants::{Moved, Moves, Roster};
@@ -167,6 +169,7 @@ impl Reloader {
         refuse_static_changes(&running.config, &config)?;
         let known = Book::read_files(&config.known.files)?;
         let roster = Roster::read(&config)?;
+        let listeners = self.gate.listeners.read_again(&config)?;
         if !force {
             self.known.refuse_shrunk(&known)?;
             running.refuse_shrunk(&roster)?;
@@ -175,10 +178,12 @@ impl Reloader {
         let caps = descriptors::fit(&config)?;
         let next = Running::new(config, caps, upstreams, roster);
         let mut changes = running.changes(&next);
-        let warnings = next.warnings();
+        let mut warnings = next.warnings();
+        warnings.extend(listeners.iter().flat_map(listener::warnings));
         let sample = next.config.log.sample;
         self.publish(next)?;
         self.gate.account.log.set_sample(sample);
+        changes.extend(self.gate.listeners.replace(listeners));
         changes.extend(self.known.replace_files(known));
         Ok(Reloaded { changes, warnings })
     }
@@ -236,10 +241,15 @@ impl Reloader {
     }
 }
 
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let listeners = config.listeners.iter();
+    listeners.map(|listener| listener.address).collect()
+}
+
 /// What is fixed when the gate starts: sockets, and memory that is allocated once.
 fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()> {
     let fixed = [
-        ("listener", running.listeners != wanted.listeners),
+        ("listener.address", addresses(running) != addresses(wanted)),
         ("threads", running.threads != wanted.threads),
         (
             "client.max_tracked",

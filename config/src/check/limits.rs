@@ -91,7 +91,11 @@ fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Writte
 /// The caps on all connections together.
 pub(super) fn connections(findings: &mut Findings<'_>, raw: &raw::Connections) -> Connections {
     let total = raw.total.unwrap_or(Connections::default().total);
-    let usual = Connections::of(total);
+    let default = Connections::of(total);
+    let usual = Connections {
+        tls_handshakes: raw.tls_handshakes.unwrap_or(default.tls_handshakes),
+        ..default
+    };
     let Some(reserved) = &raw.reserved_for_known else {
         return usual;
     };
@@ -103,8 +107,8 @@ pub(super) fn connections(findings: &mut Findings<'_>, raw: &raw::Connections) -
         return usual;
     }
     Connections {
-        total,
         reserved_for_known: *reserved.get_ref(),
+        ..usual
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) fn deadlines(findings: &mut Findings<'_>, raw: raw::Deadlines) -> Dea
     };
     let default = Deadlines::default();
     Deadlines {
+        proxy_header: read(raw.proxy_header, default.proxy_header),
+        tls_handshake: read(raw.tls_handshake, default.tls_handshake),
         request_header: read(raw.request_header, default.request_header),
         request_body_idle: read(raw.request_body_idle, default.request_body_idle),
         response_body_idle: read(raw.response_body_idle, default.response_body_idle),

@@ -130,6 +130,8 @@ pub struct Connections {
     pub total: NonZeroU32,
     /// How many of them only known clients get: below `total`.
     pub reserved_for_known: u32,
+    /// TLS handshakes under way at a time.
+    pub tls_handshakes: NonZeroU32,
 }
 
 impl Connections {
@@ -139,6 +141,7 @@ impl Connections {
         Connections {
             total,
             reserved_for_known: total.get() / 20,
+            tls_handshakes: at_least_one(1_000),
         }
     }
 }
