@@ -141,7 +141,8 @@ impl ConnectionFilter for Filter {
                 true
             }
             Err(reason) => {
-                self.gate.account.refused_connection(reason);
+                let account = &self.gate.account;
+                account.refused_connection(reason, peer, self.listener.address);
                 false
             }
         }
