@@ -372,3 +372,29 @@ fn the_reserve_is_for_known_clients_that_a_load_balancer_announces() {
     assert_eq!(announced(&gate, "192.0.2.8"), Some(200));
     drop(held);
 }
+
+#[test]
+fn a_backlog_is_taken_in_no_faster_than_there_are_files() {
+    let app = App::echoing_paths();
+    let config =
+        "threads = 1\n[client]\nconnections = 10000\n[connections]\nreserved_for_known = 0\n";
+    let gate = Gate::with_files(&app, config, 130);
+    let signal = |name: &str| {
+        let mut kill = std::process::Command::new("kill");
+        let done = kill.args([name, &gate.pid().to_string()]).status();
+        assert!(done.unwrap().success(), "kill {name}");
+    };
+    signal("-STOP");
+    let backlog: Vec<TcpStream> = (0..120)
+        .map(|_| TcpStream::connect(gate.address).expect("the backlog has room"))
+        .collect();
+    signal("-CONT");
+    eventually("each of them to be let in or closed", || {
+        let accepted = "tidegate_connections_total{outcome=\"accepted\",reason=\"none\"}";
+        gate.metric(accepted) + closed(&gate, "total") >= 120.0
+    });
+    assert!(!gate.has_said("Accept() failed"), "{:#?}", gate.messages());
+    let limit = gate.metric("tidegate_connections_limit");
+    assert_eq!(gate.metric("tidegate_connections_open"), limit);
+    drop(backlog);
+}
