@@ -9,7 +9,6 @@ use tidegate_limit::Gauge;
 
 use crate::account::Account;
 use crate::clock;
-use crate::door::Arrivals;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
@@ -37,8 +36,6 @@ pub struct Gate {
     pub connections: Arc<Gauge>,
     /// TLS handshakes under way.
     pub handshakes: Arc<Gauge>,
-    /// Connections between the look at them and their place.
-    pub arrivals: Arrivals,
     /// Where connections are accepted.
     pub listeners: Listeners,
     /// Metrics and the access log.

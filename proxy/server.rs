@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -25,7 +25,7 @@ use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::admin::{self, Addresses, Admin, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
-use crate::door::{Arrivals, Blocks, Filter};
+use crate::door::{Blocks, Filter};
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
@@ -171,7 +171,6 @@ fn build(
         limits,
         connections: Arc::new(Gauge::new()),
         handshakes: Arc::new(Gauge::new()),
-        arrivals: Arrivals::default(),
         listeners,
         account: Account {
             metrics: Metrics::new().context("the metrics")?,
@@ -307,6 +306,7 @@ fn accept(
 ) -> impl Future<Output = ()> + use<> {
     let conf = Arc::new(ServerConf::default());
     let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
+    let on_their_way = Arc::new(AtomicU32::new(0));
     let each = gate.listeners.iter().zip(sockets);
     let services = each.map(|(listener, (address, socket))| {
         let app = ConnectionApp {
@@ -318,10 +318,11 @@ fn accept(
         let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
         let name = address.to_string();
         service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
-        service.set_connection_filter(Arc::new(Filter {
-            gate: gate.clone(),
-            listener: listener.clone(),
-        }));
+        service.set_connection_filter(Arc::new(Filter::new(
+            gate.clone(),
+            listener.clone(),
+            on_their_way.clone(),
+        )));
         // Pingora's listener owns it from here on, and closes it when it stops accepting.
         let mut fds = Fds::new();
         fds.add(name, socket.into_raw_fd());

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use tidegate::account::{AccessLog, Account, LogWriter, Metrics};
 use tidegate::claims::Permits;
-use tidegate::door::Arrivals;
 use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
 use tidegate::head::Head;
@@ -89,7 +88,6 @@ pub fn gate() -> Gate {
         limits,
         connections: Arc::new(Gauge::new()),
         handshakes: Arc::new(Gauge::new()),
-        arrivals: Arrivals::default(),
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             metrics: Metrics::new().expect("fresh names"),

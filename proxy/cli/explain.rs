@@ -112,6 +112,7 @@ fn cap(said: &Explanation) -> Option<&'static str> {
         DoorReason::Total => Some("connections.total"),
         DoorReason::Reserved => Some("connections.total (but for reserved_for_known)"),
         DoorReason::Client => Some("client.connections"),
+        // Neither about a number, nor about the client.
         _ => None,
     }
 }

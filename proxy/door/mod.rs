@@ -3,7 +3,7 @@
 mod admission;
 mod blocks;
 
-pub use admission::{Guard, Place, admit_client, admit_total, look, look_at_peer};
+pub use admission::{Guard, Place, admit, admit_client, admit_total, look, look_at_peer};
 pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
 
 use std::net::{IpAddr, SocketAddr};
@@ -82,26 +82,33 @@ impl DoorReason {
     }
 }
 
-/// Connections that were let through the accept loop and may not have taken their place yet.
-#[derive(Debug, Default)]
-pub struct Arrivals(AtomicU32);
-
 /// The look at a connection inside Pingora's accept loop.
 ///
-/// It only looks: the places are taken by [`admit_total`] and [`admit_client`], where the
-/// connection's guard lives, because Pingora has no hook for a connection that ends between the two.
-/// What slips in meanwhile is refused there.
+/// It only looks: the places are taken by [`admit`], where the connection's guard lives, because
+/// Pingora has no hook for a connection that ends between the two. What slips in meanwhile is
+/// refused there.
 #[derive(Debug)]
 pub struct Filter {
-    /// The gate.
-    pub gate: Arc<Gate>,
+    gate: Arc<Gate>,
     /// Where the connections come in.
-    pub listener: Arc<Listener>,
+    listener: Arc<Listener>,
+    /// Connections that were let through and may not have taken their place yet.
+    on_their_way: Arc<AtomicU32>,
 }
 
 impl Filter {
+    /// The look into this gate. All of its listeners share `on_their_way`.
+    pub fn new(gate: Arc<Gate>, listener: Arc<Listener>, on_their_way: Arc<AtomicU32>) -> Self {
+        Filter {
+            gate,
+            listener,
+            on_their_way,
+        }
+    }
+
     fn look(&self, peer: IpAddr) -> Result<(), DoorReason> {
         match self.listener.rules.load().proxy_protocol {
+            // The client is not known yet.
             true => look_at_peer(&self.gate, peer),
             false => look(&self.gate, peer),
         }
@@ -113,13 +120,12 @@ impl Filter {
     async fn waited_for_arrivals(&self) -> bool {
         let most = self.gate.policy.load().caps.total.get();
         let taken = self.gate.connections.get();
-        let Arrivals(on_their_way) = &self.gate.arrivals;
-        if taken.saturating_add(on_their_way.load(Relaxed)) < most {
+        if taken.saturating_add(self.on_their_way.load(Relaxed)) < most {
             return false;
         }
         // Runs after the tasks that the accept loop has spawned.
         tokio::task::yield_now().await;
-        on_their_way.store(0, Relaxed);
+        self.on_their_way.store(0, Relaxed);
         true
     }
 }
@@ -137,7 +143,7 @@ impl ConnectionFilter for Filter {
         }
         match looked {
             Ok(()) => {
-                self.gate.arrivals.0.fetch_add(1, Relaxed);
+                self.on_their_way.fetch_add(1, Relaxed);
                 true
             }
             Err(reason) => {

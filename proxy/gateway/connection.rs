@@ -18,19 +18,22 @@ use tokio::io::AsyncWriteExt;
 use super::arrival::{Arrival, announced, decrypted};
 use super::exchange::Exchange;
 use super::forwarder::Forwarder;
+use super::h2::Http2;
+use super::judgement::Judge;
 use super::paced::PacedStream;
 use super::stream::ClientStream;
-use super::turn::{Asked, Turn, refuse_head, refuse_unread};
+use super::turn::{Asked, Turn};
 use crate::door::{self, DoorReason};
 use crate::gate::Gate;
 use crate::head::{self, HeadError};
 use crate::identity::{Caller, canonical};
 use crate::listener::Listener;
 use crate::reason::Reason;
+use crate::refuse::Persistence;
 
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Empty lines that may stand before a request line: some old clients send one.
 const MAX_EMPTY_LINES: usize = 8;
 
@@ -58,6 +61,16 @@ impl ServerApp for ConnectionApp {
             None => Err(DoorReason::Gone),
         };
         match arrived {
+            Ok((arrival, guard)) if arrival.http2 => {
+                self.gate.account.accepted_connection();
+                let connection = Http2 {
+                    app: self.clone(),
+                    caller: arrival.caller,
+                    guard: Arc::new(guard),
+                    shutdown: shutdown.clone(),
+                };
+                Box::pin(connection.serve(PacedStream::new(arrival.stream))).await;
+            }
             Ok((arrival, guard)) => {
                 self.gate.account.accepted_connection();
                 let connection = Connection {
@@ -94,11 +107,13 @@ impl ConnectionApp {
         let rules = self.listener.rules.load_full();
         let deadlines = self.gate.policy.load().deadlines.clone();
         let gate = &self.gate;
-        let place = door::admit_total(gate)?;
-        if rules.proxy_protocol {
+        let guard = if rules.proxy_protocol {
+            let place = door::admit_total(gate)?;
             *address = Box::pin(announced(gate, &deadlines, &mut stream, *address)).await?;
-        }
-        let guard = door::admit_client(gate, place, *address)?;
+            door::admit_client(gate, place, *address)?
+        } else {
+            door::admit(gate, *address)?
+        };
         let arrival = match &rules.tls {
             Some(tls) => Box::pin(decrypted(gate, &deadlines, tls, stream, *address)).await?,
             None => Arrival::plain(stream, *address),
@@ -177,13 +192,23 @@ impl Connection<'_> {
         }
     }
 
-    fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
-        let asked = Asked {
+    fn judge(&self) -> Judge<'_> {
+        Judge {
             gate: &self.app.gate,
             caller: &self.caller,
+            draining: *self.shutdown.borrow(),
+        }
+    }
+
+    fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
+        let asked = Asked {
+            judge: Judge {
+                gate: &self.app.gate,
+                caller: &self.caller,
+                draining: *self.shutdown.borrow(),
+            },
             buffered: stream.buffered(),
             length,
-            draining: *self.shutdown.borrow(),
         };
         asked.take(&mut self.out)
     }
@@ -264,25 +289,19 @@ impl Connection<'_> {
         let mut session = ServerSession::new_http1(stream);
         session.set_read_timeout(Some(self.deadlines.request_body_idle));
         session.set_pipelined_prefix(head);
-        session.set_connection_user_context(Some(exchange));
-        let reused = self.app.proxy.process_new_http(session, &self.shutdown);
-        let (stream, _) = reused.await?.consume();
+        let proxied = self.app.proxy.process_new_http(session, &self.shutdown);
+        let (stream, _) = exchange.carried_by(proxied).await?.consume();
         let mut stream = stream.into_any().downcast::<ClientStream>().ok()?;
         stream.end_body().then_some(stream)
     }
 
     async fn end(&mut self, stream: Box<ClientStream>, end: End) {
-        let gate = &self.app.gate;
-        match end {
+        let reply = match end {
             End::Quiet => return,
-            End::Head(error) => refuse_head(gate, self.caller.address, error, &mut self.out),
-            End::Late => refuse_unread(
-                gate,
-                self.caller.address,
-                Reason::HeadTimeout,
-                &mut self.out,
-            ),
-        }
+            End::Head(error) => self.judge().refuse_head(error),
+            End::Late => self.judge().refuse_unread(Reason::HeadTimeout),
+        };
+        reply.write_http1(Persistence::Close, true, &mut self.out);
         self.close(stream).await;
     }
 

@@ -91,10 +91,10 @@ fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Writte
 /// The caps on all connections together.
 pub(super) fn connections(findings: &mut Findings<'_>, raw: &raw::Connections) -> Connections {
     let total = raw.total.unwrap_or(Connections::default().total);
-    let default = Connections::of(total);
+    let usual = Connections::of(total);
     let usual = Connections {
-        tls_handshakes: raw.tls_handshakes.unwrap_or(default.tls_handshakes),
-        ..default
+        tls_handshakes: raw.tls_handshakes.unwrap_or(usual.tls_handshakes),
+        ..usual
     };
     let Some(reserved) = &raw.reserved_for_known else {
         return usual;

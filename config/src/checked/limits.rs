@@ -128,10 +128,10 @@ pub enum AddressFrom {
 pub struct Connections {
     /// Open connections from all clients.
     pub total: NonZeroU32,
-    /// How many of them only known clients get: below `total`.
-    pub reserved_for_known: u32,
     /// TLS handshakes under way at a time.
     pub tls_handshakes: NonZeroU32,
+    /// How many of them only known clients get: below `total`.
+    pub reserved_for_known: u32,
 }
 
 impl Connections {
@@ -140,8 +140,8 @@ impl Connections {
     pub fn of(total: NonZeroU32) -> Connections {
         Connections {
             total,
-            reserved_for_known: total.get() / 20,
             tls_handshakes: at_least_one(1_000),
+            reserved_for_known: total.get() / 20,
         }
     }
 }
