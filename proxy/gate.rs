@@ -54,16 +54,18 @@ impl Gate {
     ) -> Case<'request, 'gate> {
         // The route, the known set and the clock are looked at while this comes from memory.
         policy.client_limit.limiter.prefetch(identity.client_key);
+        let route = policy.routes.find(head);
         Case {
             policy,
             limits: &self.limits,
             identity,
             request: Request {
-                route: policy.routes.find(head),
+                route,
                 known: self.known.contains(identity.client),
                 blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate: is_last(head),
+                too_large: route.is_some_and(|route| head.framing.exceeds(route.max_body)),
             },
             mode: self.mode.mode(),
             now: clock::now(),

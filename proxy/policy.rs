@@ -28,6 +28,8 @@ pub struct Policy {
     pub network_limit: Option<NamedLimit>,
     /// Open connections of one client.
     pub client_connections: NonZeroU32,
+    /// Requests on one connection.
+    pub requests_per_connection: NonZeroU32,
     /// Open connections of all clients.
     pub caps: Caps,
     /// TLS handshakes under way at a time.
@@ -146,6 +148,7 @@ impl Policy {
             client_limit,
             network_limit,
             client_connections: config.client.connections,
+            requests_per_connection: config.client.requests_per_connection,
             caps: Caps::asked(config.connections),
             tls_handshakes: config.connections.tls_handshakes,
             tenants: Tenants::new(config, roster, moves, limits)?,

@@ -1,6 +1,7 @@
 //! The verdict: forward, with permits to hold, or refuse, with a refusal.
 //!
-//! Pure but for the counters it takes from. The order is blocks, the mode, then narrowest first, so that one
+//! Pure but for the counters it takes from. The order is blocks, the mode, the size of the body, then
+//! narrowest first, so that one
 //! noisy client spends its own budget and nobody else's: the route's limit for each client, the
 //! client's, its network's, the route's for each tenant, the tenant's, the route's for all; then the
 //! route itself, if none matches. What is refused costs nothing: see [`Claims::take`] for how, and
@@ -32,6 +33,8 @@ pub struct Request<'request> {
     pub exempt: bool,
     /// Whether the gate itself is the one who is asked.
     pub for_the_gate: bool,
+    /// Whether its body is larger than the route takes.
+    pub too_large: bool,
 }
 
 /// Why a request is refused, and when to come back.
@@ -125,11 +128,12 @@ impl<'request> Case<'request, '_> {
 
     fn enter(&self) -> Result<(), Refusal<'request>> {
         self.pass_block()?;
-        match self.mode == Mode::KnownOnly && self.request.is_shut_out() {
-            true => Err(Refusal::new(
-                Reason::UnknownClient,
-                Some(UNKNOWN_CLIENT_WAIT),
-            )),
+        if self.mode == Mode::KnownOnly && self.request.is_shut_out() {
+            let wait = Some(UNKNOWN_CLIENT_WAIT);
+            return Err(Refusal::new(Reason::UnknownClient, wait));
+        }
+        match self.request.too_large {
+            true => Err(Refusal::new(Reason::BodyTooLarge, None)),
             false => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -38,8 +39,12 @@ pub struct Exchange {
     pub tenant: Option<Box<str>>,
     /// Whether it may become a tunnel.
     pub websocket: bool,
+    /// For one that may become a tunnel: whether it ended because it was silent for too long.
+    pub tunnel_idle: Option<Arc<AtomicBool>>,
     /// Whether the connection may stay open behind it.
     pub keep_alive: bool,
+    /// Bytes that its body may have when it does not say its length.
+    pub max_body: u64,
     /// When its head was complete.
     pub started: Instant,
     /// Places it holds until it ends.

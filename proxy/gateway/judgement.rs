@@ -24,8 +24,9 @@ use crate::verdict::Refusal;
 pub(super) struct Judge<'connection> {
     pub(super) gate: &'connection Arc<Gate>,
     pub(super) caller: &'connection Caller,
-    /// Whether the gate is going down, so that no connection is kept.
-    pub(super) draining: bool,
+    /// Whether it is the last on this connection: the gate is going down, or there were as many as
+    /// may be.
+    pub(super) last: bool,
 }
 
 impl Judge<'_> {
@@ -79,7 +80,12 @@ impl Judge<'_> {
             client: identity.client,
             tenant: tenant.map(Box::from),
             websocket: head.websocket,
-            keep_alive: head.keep_alive && !self.draining,
+            tunnel_idle: head.websocket.then(Arc::default),
+            keep_alive: head.keep_alive && !self.last,
+            max_body: match self.gate.mode.mode() {
+                Mode::Observe => u64::MAX,
+                Mode::Normal | Mode::KnownOnly => route.max_body,
+            },
             started,
             permits,
             tried: Vec::new(),

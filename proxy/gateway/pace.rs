@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tidegate_config::Deadlines;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How often a wait that lasts is looked at: by so much at most is a deadline overrun.
@@ -24,6 +25,24 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes per second of waiting that it must at least move; 0 for none.
     pub rate: u64,
+}
+
+impl Limits {
+    /// What is asked of a client that sends a body.
+    pub fn receiving(deadlines: &Deadlines) -> Self {
+        Limits {
+            idle: deadlines.request_body_idle,
+            rate: deadlines.request_body_rate,
+        }
+    }
+
+    /// What is asked of a client that is sent a response.
+    pub fn sending(deadlines: &Deadlines) -> Self {
+        Limits {
+            idle: deadlines.response_body_idle,
+            rate: deadlines.response_body_rate,
+        }
+    }
 }
 
 /// How a client broke its limits.

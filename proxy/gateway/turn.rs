@@ -64,7 +64,7 @@ impl Asked<'_> {
     /// Writes the reply. `ends`: the connection is refused with the request.
     fn refuse(&self, head: &Head, reply: &Reply, ends: bool, out: &mut BytesMut) -> Turn {
         let consumed = self.whole_request(head.framing);
-        let ends = ends || self.judge.draining;
+        let ends = ends || self.judge.last;
         let keep = head.keep_alive && !ends && consumed.is_some();
         let persistence = match keep {
             // Only HTTP/1.0 has to ask for it.
@@ -93,7 +93,7 @@ impl Asked<'_> {
         let body = match framing {
             Framing::Length(length) => usize::try_from(length).ok()?,
             Framing::Chunked => {
-                let mut chunks = Chunks::default();
+                let mut chunks = Chunks::new(u64::MAX);
                 let taken = chunks.advance(behind).ok()?;
                 chunks.is_done().then_some(taken)?
             }

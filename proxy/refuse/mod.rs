@@ -220,9 +220,13 @@ pub fn status(reason: Reason) -> StatusCode {
         Reason::TargetTooLong => StatusCode::URI_TOO_LONG,
         Reason::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Reason::Method => StatusCode::NOT_IMPLEMENTED,
-        Reason::HeadTimeout | Reason::ClientSlow | Reason::ClientGone => {
-            StatusCode::REQUEST_TIMEOUT
-        }
+        Reason::BodyTooLarge | Reason::BodyOverrun => StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::HeadTimeout
+        | Reason::BodyTimeout
+        | Reason::BodyTooSlow
+        | Reason::ResponseStalled
+        | Reason::ResponseTooSlow
+        | Reason::ClientGone => StatusCode::REQUEST_TIMEOUT,
         Reason::MaxForwards => StatusCode::OK,
         Reason::UpstreamConnect | Reason::UpstreamBroken => StatusCode::BAD_GATEWAY,
         Reason::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,

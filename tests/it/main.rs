@@ -56,6 +56,8 @@ mod moving_tenants;
 mod networks;
 /// Programs that were not written for this: nginx as the app, curl and wrk as clients.
 mod nginx;
+/// Slow clients and unused connections are ended at their deadlines, each under its own counter.
+mod pace;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
 /// Limits that change under load: what each client has left is exact.

@@ -5,12 +5,14 @@ use std::num::NonZeroU32;
 use crate::{
     checked::{AddressFrom, Client, Config, Connections, Ipv6Network, Limit, Rate},
     findings::Findings,
+    literal::BodySize,
     raw::{self, Written},
 };
 
 /// Who the client is, and what one client may use.
 pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
     let default = Client::default();
+    let BodySize(max_body) = findings.read_or(raw.max_body, BodySize(default.max_body));
     let ipv6_prefix = raw.ipv6_prefix.unwrap_or(default.ipv6_prefix);
     let client = Client {
         address_from: raw.address_from.unwrap_or(default.address_from),
@@ -25,6 +27,10 @@ pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
             .ipv6_network
             .and_then(|network| ipv6_network(findings, &network, ipv6_prefix)),
         connections: raw.connections.unwrap_or(default.connections),
+        requests_per_connection: raw
+            .requests_per_connection
+            .unwrap_or(default.requests_per_connection),
+        max_body,
         max_tracked: raw.max_tracked.unwrap_or(default.max_tracked),
     };
     warn_of_trust(findings, &client, &raw.trusted_proxies);

@@ -74,6 +74,10 @@ pub struct Client {
     pub ipv6_network: Option<Ipv6Network>,
     /// Open connections of one client.
     pub connections: NonZeroU32,
+    /// Requests on one connection, which closes behind the last.
+    pub requests_per_connection: NonZeroU32,
+    /// The most bytes of a request's body, for routes that say nothing else; [`u64::MAX`] for any.
+    pub max_body: u64,
     /// How many clients are counted at a time: 1,000 to 100,000,000.
     pub max_tracked: usize,
 }
@@ -94,6 +98,11 @@ impl Default for Client {
             },
             ipv6_network: None,
             connections: at_least_one(100),
+            requests_per_connection: at_least_one(10_000),
+            // Bodies pass through and cost the gate no memory, so that it is for the apps' sake. An
+            // app knows better what it takes; a gate that refuses uploads which the app would take
+            // is switched off. This is above what browsers are given to upload, and still ends.
+            max_body: 1 << 30,
             max_tracked: 1_000_000,
         }
     }

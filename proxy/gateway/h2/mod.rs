@@ -26,14 +26,16 @@ use pingora_timeout::timeout;
 use super::connection::ConnectionApp;
 use super::exchange::Exchange;
 use super::judgement::Judge;
+use super::pace::Limits;
 use super::paced::PacedStream;
+use crate::account::Closing;
 use crate::door::Guard;
 use crate::head::{MAX_FIELDS, MAX_HEAD, from_http2};
 use crate::identity::Caller;
 use crate::refuse::Reply;
 use active::Active;
 use frames::{Abuse, Watch, Watched};
-use session::{Paces, StreamSession};
+use session::{Asked, StreamSession};
 
 /// Streams of one connection at a time, as most servers allow (RFC 9113 section 6.5.2 advises no
 /// fewer).
@@ -62,21 +64,8 @@ pub(super) struct Http2 {
     pub(super) shutdown: ShutdownWatch,
 }
 
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closing {
-    Client,
-    NoRequest,
-    KeepaliveIdle,
-    RequestsLimit,
-    Drained,
-    Malformed,
-    Http2Frames,
-    Http2Resets,
-    Http2HeaderBlock,
-}
-
 /// What comes next on a connection.
+#[expect(clippy::large_enum_variant, reason = "made to be taken apart at once")]
 enum Event {
     Request(Request<RecvStream>, SendResponse<Bytes>),
     Shutdown,
@@ -103,8 +92,9 @@ fn options() -> Builder {
 
 impl Http2 {
     /// Serves the connection to its end and says how it came.
-    pub(super) async fn serve(mut self, stream: PacedStream) -> Closing {
+    pub(super) async fn serve(mut self, mut stream: PacedStream) -> Closing {
         let deadlines = self.app.gate.policy.load().deadlines.clone();
+        stream.begin(Limits::receiving(&deadlines), Limits::sending(&deadlines));
         let watch = Arc::new(Watch::default());
         let watched = Watched::new(stream, watch.clone(), deadlines.request_header);
         let greeting = options().handshake(watched);
@@ -126,9 +116,11 @@ impl Http2 {
                     malformed += u32::from(!self.take(request, respond, &active));
                     if malformed > MAX_MALFORMED {
                         frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                        return goodbye(&mut frames, Closing::Malformed).await;
+                        return goodbye(&mut frames, Closing::Http2Malformed).await;
                     }
-                    if requests >= 10_000 && leaving.is_none() {
+                    if requests >= self.app.gate.policy.load().requests_per_connection.get()
+                        && leaving.is_none()
+                    {
                         frames.graceful_shutdown();
                         leaving = Some(Closing::RequestsLimit);
                     }
@@ -200,7 +192,7 @@ impl Http2 {
         let judge = Judge {
             gate: &self.app.gate,
             caller: &self.caller,
-            draining: *self.shutdown.borrow(),
+            last: false,
         };
         let judged = match from_http2(&parts, body.is_end_stream(), &mut space) {
             Ok(head) => judge.judge(&head, started, |reply, _ends| {
@@ -226,7 +218,7 @@ impl Http2 {
         exchange: Box<Exchange>,
         active: &Arc<Active>,
     ) {
-        let session = StreamSession::new(as_http1(parts), body, respond, Paces::of(&exchange));
+        let session = StreamSession::new(as_http1(parts), body, respond, Asked::of(&exchange));
         let session = ServerSession::new_custom(Box::new(session));
         let proxy = self.app.proxy.clone();
         let shutdown = self.shutdown.clone();

@@ -27,7 +27,8 @@ use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::super::exchange::Exchange;
-use super::super::pace::{Fault, Limits, Pace};
+use super::super::pace::{Limits, Pace};
+use super::super::paced::Overdue;
 
 /// Bytes of a body that are kept for a second try on another connection, as Pingora does.
 const MAX_RETRY: usize = 64 * 1024;
@@ -50,6 +51,7 @@ pub(super) struct StreamSession {
     response: Option<Box<ResponseHeader>>,
     /// Whether the response is whole.
     ended: bool,
+    max_body: u64,
     received: usize,
     sent: usize,
     /// What was read of the body, while it is short; `None` when nobody asked.
@@ -58,28 +60,25 @@ pub(super) struct StreamSession {
     writing: Pace,
 }
 
-/// What a stream asks of its client.
+/// What is asked of a stream's client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paces {
+pub(super) struct Asked {
     /// Of the request's body.
     pub(super) reading: Limits,
     /// Of the response.
     pub(super) writing: Limits,
+    /// Bytes that the request's body may have.
+    pub(super) max_body: u64,
 }
 
-impl Paces {
+impl Asked {
     /// What the rules that an exchange was judged by ask.
     pub(super) fn of(exchange: &Exchange) -> Self {
         let deadlines = &exchange.deadlines;
-        Paces {
-            reading: Limits {
-                idle: deadlines.request_body_idle,
-                rate: 0,
-            },
-            writing: Limits {
-                idle: deadlines.response_body_idle,
-                rate: 0,
-            },
+        Asked {
+            reading: Limits::receiving(deadlines),
+            writing: Limits::sending(deadlines),
+            max_body: exchange.max_body,
         }
     }
 }
@@ -89,7 +88,7 @@ impl StreamSession {
         request: RequestHeader,
         body: RecvStream,
         respond: SendResponse<Bytes>,
-        paces: Paces,
+        asked: Asked,
     ) -> Self {
         StreamSession {
             request,
@@ -98,11 +97,12 @@ impl StreamSession {
             writer: None,
             response: None,
             ended: false,
+            max_body: asked.max_body,
             received: 0,
             sent: 0,
             retry: None,
-            reading: Pace::new(paces.reading),
-            writing: Pace::new(paces.writing),
+            reading: Pace::new(asked.reading),
+            writing: Pace::new(asked.writing),
         }
     }
 
@@ -110,7 +110,7 @@ impl StreamSession {
         let Poll::Ready(data) = self.body.poll_data(cx) else {
             let received = self.received as u64;
             let fault = ready!(self.reading.poll_fault(cx, || received));
-            let overdue = overdue(fault);
+            let overdue = io::Error::from(Overdue::receiving(fault));
             return Poll::Ready(Err(downstream(ErrorType::ReadTimedout, overdue)));
         };
         self.reading.progress();
@@ -118,6 +118,10 @@ impl StreamSession {
         let data = data.map_err(|error| downstream(ErrorType::ReadError, error))?;
         if let Some(data) = &data {
             self.received += data.len();
+            if self.received as u64 > self.max_body {
+                let overrun = io::Error::from(io::ErrorKind::FileTooLarge);
+                return Poll::Ready(Err(downstream(ErrorType::ReadError, overrun)));
+            }
             self.keep(data);
             // The stream is gone when this fails, which the next read tells.
             let _ = self.body.flow_control().release_capacity(data.len());
@@ -141,7 +145,7 @@ impl StreamSession {
         let Poll::Ready(capacity) = writer.poll_capacity(cx) else {
             let sent = self.sent as u64;
             let fault = ready!(self.writing.poll_fault(cx, || sent));
-            let overdue = overdue(fault);
+            let overdue = io::Error::from(Overdue::sending(fault));
             return Poll::Ready(Err(downstream(ErrorType::WriteTimedout, overdue)));
         };
         self.writing.progress();
@@ -263,10 +267,6 @@ impl StreamSession {
     }
 }
 
-fn overdue(fault: Fault) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("{fault:?}"))
-}
-
 fn message(header: &ResponseHeader) -> Response<()> {
     Response::from_parts(header.as_owned_parts(), ())
 }
@@ -328,7 +328,7 @@ impl Session for StreamSession {
         Ok(end)
     }
 
-    // The deadlines are the stream's own: see `Paces`.
+    // The deadlines are the stream's own: see `Asked`.
     fn set_read_timeout(&mut self, _: Option<Duration>) {}
 
     fn get_read_timeout(&self) -> Option<Duration> {
