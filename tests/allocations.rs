@@ -16,6 +16,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 
 use tidegate::claims::Permits;
+use tidegate::door::{self, DoorReason};
 use tidegate::gate::Gate;
 use tidegate::head::{self, MAX_FIELDS};
 use tidegate::reason::Reason;
@@ -80,6 +81,42 @@ fn a_verdict_allocates_nothing() {
         assert_eq!(verdict.err(), expected);
         assert_eq!(allocations, 0, "refusing: {expected:?}");
     }
+}
+
+#[test]
+fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_line() {
+    let gate = world::gate();
+    let [blocked, known, stranger]: [IpAddr; 3] =
+        ["192.0.2.7", "10.0.0.1", "198.51.100.1"].map(|text| text.parse().unwrap());
+    gate.blocks.replace(|| {
+        let prefixes = ["192.0.2.0/24", "203.0.113.9/32", "2001:db8::/48"];
+        prefixes
+            .map(|text| text.parse().unwrap())
+            .into_iter()
+            .collect()
+    });
+    gate.account.log.set_sample(tidegate_config::Sample {
+        refused: 0.0,
+        ..Default::default()
+    });
+    let listener = ([127, 0, 0, 1], 80).into();
+    let refuse = || {
+        gate.account
+            .refused_connection(DoorReason::Blocked, blocked, listener)
+    };
+    // The first few of a client are written, and what is set up once a thread is set up.
+    (0..5).for_each(|_| refuse());
+    let _ = door::look(&gate, stranger);
+    for (client, expected) in [
+        (blocked, Err(DoorReason::Blocked)),
+        (known, Ok(())),
+        (stranger, Ok(())),
+    ] {
+        let (allocations, looked) = counted(|| door::look(&gate, client));
+        assert_eq!((allocations, looked), (0, expected), "{client}");
+    }
+    let (allocations, ()) = counted(refuse);
+    assert_eq!(allocations, 0, "refusing a connection");
 }
 
 #[test]

@@ -1,13 +1,17 @@
-//! The access log: one JSON line for an outcome that was sampled, named as OpenTelemetry names
+//! The access log: one JSON line for an outcome of a request or a connection that was sampled, named as OpenTelemetry names
 //! things.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
 use tidegate_config::Sample;
 
+use super::firsts::Firsts;
 use super::{Facts, LogWriter, Outcome};
+use crate::clock;
+use crate::door::DoorReason;
 
 /// Characters of a path or host that a line holds.
 const MAX_TEXT: usize = 512;
@@ -20,7 +24,7 @@ pub struct Line<'request> {
     outcome: &'static str,
     reason: &'static str,
     #[serde(rename = "client.address")]
-    client: std::net::IpAddr,
+    client: IpAddr,
     #[serde(rename = "http.request.method")]
     method: &'request str,
     #[serde(rename = "server.address")]
@@ -41,11 +45,29 @@ pub struct Line<'request> {
     sample_rate: f64,
 }
 
+/// The line of a connection that was closed at the door. There is no request yet.
+#[derive(Debug, Serialize)]
+struct ConnectionLine {
+    time: jiff::Timestamp,
+    #[serde(rename = "event.name")]
+    event: &'static str,
+    outcome: &'static str,
+    reason: &'static str,
+    #[serde(rename = "client.address")]
+    client: IpAddr,
+    #[serde(rename = "network.local.address")]
+    listener: IpAddr,
+    #[serde(rename = "network.local.port")]
+    port: u16,
+    sample_rate: f64,
+}
+
 /// Samples outcomes and writes them.
 #[derive(Debug)]
 pub struct AccessLog {
     writer: LogWriter,
     sample: ArcSwap<Sample>,
+    connections: Firsts,
 }
 
 impl AccessLog {
@@ -54,6 +76,7 @@ impl AccessLog {
         AccessLog {
             writer,
             sample: ArcSwap::from_pointee(sample),
+            connections: Firsts::new(),
         }
     }
 
@@ -75,14 +98,45 @@ impl AccessLog {
             Outcome::Refused(_) => sample.refused,
             Outcome::Failed(_) => sample.failed,
         };
-        if fastrand::f64() >= rate {
-            self.writer.counters.sampled_out.fetch_add(1, Relaxed);
-            return;
+        if self.is_sampled(rate) {
+            self.write(&Line::new(facts, rate));
         }
-        let mut line = Vec::with_capacity(512);
-        if serde_json::to_writer(&mut line, &Line::new(facts, rate)).is_ok() {
-            line.push(b'\n');
-            self.writer.clone().line(&line);
+    }
+
+    /// Writes a connection that was closed at the door, if it is one of the client's first few or the
+    /// sample says so. The first few stand for themselves alone.
+    pub(super) fn connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
+        let rate = match self.connections.is_one(client, clock::unix_seconds()) {
+            true => 1.0,
+            false => self.sample.load().refused,
+        };
+        if self.is_sampled(rate) {
+            self.write(&ConnectionLine {
+                time: jiff::Timestamp::now(),
+                event: "connection",
+                outcome: "refused",
+                reason: reason.label(),
+                client,
+                listener: listener.ip(),
+                port: listener.port(),
+                sample_rate: rate,
+            });
+        }
+    }
+
+    fn is_sampled(&self, rate: f64) -> bool {
+        let sampled = fastrand::f64() < rate;
+        if !sampled {
+            self.writer.counters.sampled_out.fetch_add(1, Relaxed);
+        }
+        sampled
+    }
+
+    fn write(&self, line: &impl Serialize) {
+        let mut text = Vec::with_capacity(512);
+        if serde_json::to_writer(&mut text, line).is_ok() {
+            text.push(b'\n');
+            self.writer.clone().line(&text);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod closing;
+mod firsts;
 mod metrics;
 mod scrape;
 mod writer;
@@ -13,7 +14,7 @@ pub use metrics::Metrics;
 pub use scrape::Scrape;
 pub use writer::{LogCounters, LogWriter, Opened};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tidegate_config::Mode;
@@ -114,8 +115,10 @@ impl Account {
         self.metrics.closed_connection(closing);
     }
 
-    /// Counts a connection that was closed at the door.
-    pub fn refused_connection(&self, reason: DoorReason) {
+    /// Accounts for a connection that was closed at the door of this listener. `client`: the other
+    /// end, as far as it is known by then. Allocates only for a line that is written.
+    pub fn refused_connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
         self.metrics.refused_connection(reason);
+        self.log.connection(reason, client, listener);
     }
 }

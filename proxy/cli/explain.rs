@@ -92,7 +92,10 @@ fn write_client(said: &Explanation, out: &mut String) -> fmt::Result {
         (Some(cap), _) => writeln!(out, "             NEW ONES ARE CLOSED: {cap} is reached")?,
         (None, Some(reason)) => {
             let reason = output::plain(reason);
-            writeln!(out, "             NEW ONES ARE CLOSED: {reason}")?;
+            writeln!(
+                out,
+                "             NEW ONES ARE CLOSED: {reason}; what a trusted proxy brings is refused by the request"
+            )?;
         }
         (None, None) => {}
     }

@@ -58,11 +58,15 @@ pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
     }
 }
 
-/// Whether any connection would be let in now; takes nothing.
+/// Whether a connection would be let in now whose `peer` has yet to announce the client; takes
+/// nothing. A load balancer's own block is the only one that it can meet.
 ///
 /// # Errors
-/// When as many are open as may be.
-pub fn look_at_total(gate: &Gate) -> Result<(), DoorReason> {
+/// Why it would not.
+pub fn look_at_peer(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
+    if gate.blocks.contains(peer) {
+        return Err(DoorReason::Blocked);
+    }
     match gate.connections.get() >= gate.policy.load().caps.total.get() {
         true => Err(DoorReason::Total),
         false => Ok(()),

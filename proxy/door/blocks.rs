@@ -31,9 +31,9 @@ pub enum BlockError {
     /// There is no such block.
     #[error("{0}; {1}")]
     Absent(BookError, String),
-    /// Neither an address nor a prefix.
+    /// Neither an address nor a prefix, or more than a reason.
     #[error(transparent)]
-    Prefix(BookError),
+    Unfit(BookError),
 }
 
 /// Changes the book of blocks, and with it what connections are looked up in.
@@ -71,12 +71,17 @@ impl Blocks {
         entry: impl FnOnce(IpNet) -> Added,
         force: bool,
     ) -> Result<(Added, Option<String>), BlockError> {
-        let prefix = read_prefix(prefix).map_err(BlockError::Prefix)?;
+        let prefix = read_prefix(prefix).map_err(BlockError::Unfit)?;
         if let Some(danger) = self.danger(prefix).filter(|_| !force) {
             return Err(BlockError::Dangerous(prefix, danger));
         }
         let entry = entry(prefix);
-        self.book.add(entry.clone()).map_err(BlockError::Full)?;
+        self.book
+            .add(entry.clone())
+            .map_err(|problem| match problem {
+                BookError::Full => BlockError::Full(problem),
+                problem => BlockError::Unfit(problem),
+            })?;
         self.publish();
         let known = self.gate.known.overlaps(prefix);
         let note = known.then(|| match is_one_address(prefix) {
@@ -120,7 +125,7 @@ impl Blocks {
     /// # Errors
     /// When there is no such block.
     pub fn remove(&self, prefix: &str) -> Result<Added, BlockError> {
-        let prefix = read_prefix(prefix).map_err(BlockError::Prefix)?;
+        let prefix = read_prefix(prefix).map_err(BlockError::Unfit)?;
         let removed = self.book.remove(prefix).map_err(|problem| {
             let around = self.book.list(1, Some(prefix.addr()));
             let hint = around.first().map_or_else(

@@ -3,7 +3,7 @@
 mod admission;
 mod blocks;
 
-pub use admission::{Guard, Place, admit, admit_client, admit_total, look, look_at_total};
+pub use admission::{Guard, Place, admit, admit_client, admit_total, look, look_at_peer};
 pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
 
 use std::net::{IpAddr, SocketAddr};
@@ -109,7 +109,7 @@ impl Filter {
     fn look(&self, peer: IpAddr) -> Result<(), DoorReason> {
         match self.listener.rules.load().proxy_protocol {
             // The client is not known yet.
-            true => look_at_total(&self.gate),
+            true => look_at_peer(&self.gate, peer),
             false => look(&self.gate, peer),
         }
     }
@@ -136,10 +136,10 @@ impl ConnectionFilter for Filter {
         let Some(peer) = peer else {
             return true;
         };
-        let client = canonical(*peer);
-        let mut looked = self.look(client);
+        let peer = canonical(*peer);
+        let mut looked = self.look(peer);
         if looked.is_ok() && self.waited_for_arrivals().await {
-            looked = self.look(client);
+            looked = self.look(peer);
         }
         match looked {
             Ok(()) => {
@@ -147,7 +147,8 @@ impl ConnectionFilter for Filter {
                 true
             }
             Err(reason) => {
-                self.gate.account.refused_connection(reason);
+                let account = &self.gate.account;
+                account.refused_connection(reason, peer, self.listener.address);
                 false
             }
         }

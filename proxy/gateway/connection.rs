@@ -1,6 +1,6 @@
 //! A client's connection over HTTP/1.1, request after request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -57,7 +57,13 @@ impl ServerApp for ConnectionApp {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        match self.arrive(stream).await {
+        let peer = peer_address(&stream);
+        let mut address = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let arrived = match peer {
+            Some(_) => self.arrive(stream, &mut address).await,
+            None => Err(DoorReason::Gone),
+        };
+        match arrived {
             Ok((arrival, guard)) if arrival.http2 => {
                 self.gate.account.accepted_connection();
                 let connection = Http2 {
@@ -86,7 +92,10 @@ impl ServerApp for ConnectionApp {
                 self.gate.account.closed_connection(closing);
                 drop(guard);
             }
-            Err(reason) => self.gate.account.refused_connection(reason),
+            Err(reason) => {
+                let account = &self.gate.account;
+                account.refused_connection(reason, address, self.listener.address);
+            }
         }
         None
     }
@@ -96,23 +105,27 @@ impl ServerApp for ConnectionApp {
 }
 
 impl ConnectionApp {
-    /// Everything before HTTP. What few connections need is in a box, so that the others do not carry
+    /// Everything before HTTP. `address`: the other end, which becomes the client's once that is
+    /// announced. What few connections need is in a box, so that the others do not carry
     /// room for it to their end.
-    async fn arrive(&self, mut stream: Stream) -> Result<(Arrival, door::Guard), DoorReason> {
-        let mut address = peer_address(&stream).ok_or(DoorReason::Gone)?;
+    async fn arrive(
+        &self,
+        mut stream: Stream,
+        address: &mut IpAddr,
+    ) -> Result<(Arrival, door::Guard), DoorReason> {
         let rules = self.listener.rules.load_full();
         let deadlines = self.gate.policy.load().deadlines.clone();
         let gate = &self.gate;
         let guard = if rules.proxy_protocol {
             let place = door::admit_total(gate)?;
-            address = Box::pin(announced(gate, &deadlines, &mut stream, address)).await?;
-            door::admit_client(gate, place, address)?
+            *address = Box::pin(announced(gate, &deadlines, &mut stream, *address)).await?;
+            door::admit_client(gate, place, *address)?
         } else {
-            door::admit(gate, address)?
+            door::admit(gate, *address)?
         };
         let arrival = match &rules.tls {
-            Some(tls) => Box::pin(decrypted(gate, &deadlines, tls, stream, address)).await?,
-            None => Arrival::plain(stream, address),
+            Some(tls) => Box::pin(decrypted(gate, &deadlines, tls, stream, *address)).await?,
+            None => Arrival::plain(stream, *address),
         };
         Ok((arrival, guard))
     }

@@ -170,7 +170,7 @@ impl From<BookError> for KnownError {
     fn from(problem: BookError) -> Self {
         let hint = match problem {
             BookError::Full => "; put them in a file that known.files names",
-            BookError::Prefix { .. } | BookError::Absent(_) => "",
+            BookError::Prefix { .. } | BookError::Reason(_) | BookError::Absent(_) => "",
         };
         KnownError { problem, hint }
     }

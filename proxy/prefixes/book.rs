@@ -13,6 +13,9 @@ use crate::state::{StateError, StateFile};
 /// Entries that a book may have.
 pub const MAX_ADDED: usize = 100_000;
 
+/// Bytes of a reason: a full book then is far from the bound on state files.
+const MAX_REASON: usize = 256;
+
 /// An entry that an operator added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Added {
@@ -55,6 +58,9 @@ pub enum BookError {
     /// The bound on entries is reached.
     #[error("{MAX_ADDED} entries were added already, and no more are kept")]
     Full,
+    /// More than a reason.
+    #[error("a reason has at most {MAX_REASON} bytes, and this one {0}")]
+    Reason(usize),
     /// There is no such entry.
     #[error("{0} was not added by an operator")]
     Absent(IpNet),
@@ -100,8 +106,12 @@ impl Book {
     /// Adds an entry, or changes the end, reason and owner of one.
     ///
     /// # Errors
-    /// When there are too many.
+    /// When there are too many, or the reason is too long.
     pub fn add(&self, entry: Added) -> Result<(), BookError> {
+        let reason = entry.reason.as_ref().map_or(0, String::len);
+        if reason > MAX_REASON {
+            return Err(BookError::Reason(reason));
+        }
         let mut entries = self.entries();
         if entries.len() >= MAX_ADDED && !entries.contains_key(&entry.prefix) {
             return Err(BookError::Full);

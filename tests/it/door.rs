@@ -236,3 +236,167 @@ fn a_gate_without_room_for_a_connection_does_not_start() {
         assert!(said.contains(part), "{said}");
     }
 }
+
+/// Connections that are closed unread, one after the other.
+fn refused(gate: &Gate, source: &str, count: usize) {
+    for _ in 0..count {
+        assert_eq!(status(gate, source, "/"), None);
+    }
+}
+
+#[test]
+fn the_first_few_refusals_of_a_client_are_written_and_then_a_sample() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    let file = folder.path("door.log");
+    let log = format!(
+        "[log]\nfile = {file:?}\nsample = {{ forwarded = 0.0, refused = 0.0, failed = 0.0 }}\n"
+    );
+    let gate = Gate::before(&app, &format!("{ROOMY}{log}"));
+    for client in ["127.0.0.2", "127.0.0.3"] {
+        gate.verb(&["block", "add", client, "--force"]).good();
+    }
+    refused(&gate, "127.0.0.2", 2);
+    refused(&gate, "127.0.0.3", 1);
+    let lines = || -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines = text.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().unwrap()
+    };
+    eventually("a line for each of the first", || lines().len() == 3);
+    let line = &lines()[2];
+    for (name, value) in [
+        ("event.name", "connection".into()),
+        ("outcome", "refused".into()),
+        ("reason", "blocked".into()),
+        ("client.address", "127.0.0.3".into()),
+        ("network.local.address", "127.0.0.1".into()),
+        ("sample_rate", serde_json::Value::from(1.0)),
+    ] {
+        assert_eq!(line[name], value, "{name} in {line}");
+    }
+    refused(&gate, "127.0.0.2", 10);
+    let count = |outcome| {
+        gate.metric(&format!(
+            "tidegate_log_lines_total{{outcome=\"{outcome}\"}}"
+        ))
+    };
+    // The minute may have turned meanwhile, once.
+    let written = count("written");
+    assert!((4.0..=6.0).contains(&written), "{written} lines");
+    eventually("they are in the file", || lines().len() as f64 == written);
+    assert_eq!(
+        (closed(&gate, "blocked"), written + count("sampled_out")),
+        (13.0, 13.0),
+        "each is accounted for once"
+    );
+}
+
+#[test]
+fn what_the_door_writes_is_within_the_budget_of_the_log() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    let file = folder.path("small.log");
+    let log =
+        format!("[log]\nfile = {file:?}\nsample = {{ refused = 1.0 }}\nbudget = \"1KiB/s\"\n");
+    let gate = Gate::before(&app, &format!("{ROOMY}{log}"));
+    gate.verb(&["block", "add", "127.0.0.2", "--force"]).good();
+    let started = Instant::now();
+    refused(&gate, "127.0.0.2", 300);
+    let allowed = 1024.0 * (1.0 + started.elapsed().as_secs_f64());
+    let written = gate.metric("tidegate_log_bytes_total{outcome=\"written\"}");
+    assert!(
+        written <= allowed,
+        "{written} bytes, and {allowed} are allowed"
+    );
+    assert!(gate.metric("tidegate_log_lines_total{outcome=\"over_budget\"}") > 200.0);
+}
+
+/// Behind a load balancer that announces each client before anything else.
+fn announcing(app: &App, more: &str) -> Gate {
+    let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = \"required\"\n";
+    let client = "[client]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    Gate::before(app, &format!("{listener}{client}{more}"))
+}
+
+/// What a request is answered with that the load balancer sends for this client.
+fn announced(gate: &Gate, client: &str) -> Option<u16> {
+    let mut balancer = gate.connect();
+    let _ = balancer.try_send(format!(
+        "PROXY TCP4 {client} 127.0.0.1 4000 80\r\nGET / HTTP/1.1\r\nHost: test\r\n\r\n"
+    ));
+    balancer.try_response().map(|answer| answer.status)
+}
+
+#[test]
+fn the_announced_client_is_the_one_that_the_door_judges() {
+    let app = App::echoing_paths();
+    let gate = announcing(&app, "");
+    gate.verb(&["block", "add", "192.0.2.7"]).good();
+    assert_eq!(announced(&gate, "192.0.2.7"), None);
+    assert_eq!(announced(&gate, "192.0.2.8"), Some(200));
+    let line = gate.log(1).remove(0);
+    assert_eq!(
+        (&line["client.address"], &line["reason"]),
+        (&"192.0.2.7".into(), &"blocked".into()),
+        "{line}"
+    );
+    gate.verb(&["known", "add", "192.0.2.8"]).good();
+    gate.verb(&["mode", "known-only"]).good();
+    assert_eq!(announced(&gate, "192.0.2.8"), Some(200));
+    assert_eq!(announced(&gate, "192.0.2.9"), None);
+    assert_eq!(
+        (closed(&gate, "blocked"), closed(&gate, "unknown_client")),
+        (1.0, 1.0)
+    );
+}
+
+#[test]
+fn the_reserve_is_for_known_clients_that_a_load_balancer_announces() {
+    let app = App::echoing_paths();
+    let caps = "[connections]\ntotal = 3\nreserved_for_known = 1\n";
+    let gate = announcing(&app, caps);
+    gate.verb(&["known", "add", "192.0.2.8"]).good();
+    let held: Vec<Connection> = (0..2)
+        .map(|_| {
+            let mut balancer = gate.connect();
+            balancer.send("PROXY TCP4 192.0.2.9 127.0.0.1 4000 80\r\n");
+            assert_eq!(balancer.get("/").status, 200);
+            balancer
+        })
+        .collect();
+    assert_eq!(
+        announced(&gate, "192.0.2.9"),
+        None,
+        "the last place is reserved"
+    );
+    assert_eq!(closed(&gate, "reserved"), 1.0);
+    assert_eq!(announced(&gate, "192.0.2.8"), Some(200));
+    drop(held);
+}
+
+#[test]
+fn a_backlog_is_taken_in_no_faster_than_there_are_files() {
+    let app = App::echoing_paths();
+    let config =
+        "threads = 1\n[client]\nconnections = 10000\n[connections]\nreserved_for_known = 0\n";
+    let gate = Gate::with_files(&app, config, 130);
+    let signal = |name: &str| {
+        let mut kill = std::process::Command::new("kill");
+        let done = kill.args([name, &gate.pid().to_string()]).status();
+        assert!(done.unwrap().success(), "kill {name}");
+    };
+    signal("-STOP");
+    let backlog: Vec<TcpStream> = (0..120)
+        .map(|_| TcpStream::connect(gate.address).expect("the backlog has room"))
+        .collect();
+    signal("-CONT");
+    eventually("each of them to be let in or closed", || {
+        let accepted = "tidegate_connections_total{outcome=\"accepted\",reason=\"none\"}";
+        gate.metric(accepted) + closed(&gate, "total") >= 120.0
+    });
+    assert!(!gate.has_said("Accept() failed"), "{:#?}", gate.messages());
+    let limit = gate.metric("tidegate_connections_limit");
+    assert_eq!(gate.metric("tidegate_connections_open"), limit);
+    drop(backlog);
+}

@@ -158,6 +158,16 @@ fn what_operators_set_survives_with_its_end() {
         "office",
     ])
     .good();
+    gate.verb(&[
+        "block",
+        "add",
+        "192.0.2.1",
+        "--for",
+        "2h",
+        "--reason",
+        "flood",
+    ])
+    .good();
     gate.verb(&["tenant", "set", "shop.example.com", "high", "--for", "2h"])
         .good();
     gate.verb(&["mode", "known-only", "--for", "1h", "--reason", "flood"])
@@ -166,7 +176,8 @@ fn what_operators_set_survives_with_its_end() {
         let mode = gate.status()["mode"].clone();
         let known = gate.verb(&["known", "list", "-o", "json"]).json();
         let tenants = gate.verb(&["tenant", "list", "-o", "json"]).json();
-        (mode, known, tenants)
+        let blocks = gate.verb(&["block", "list", "-o", "json"]).json();
+        (mode, known, tenants, blocks)
     };
     let before = told(&gate);
     assert!(before.0["until"].is_u64(), "{before:#?}");

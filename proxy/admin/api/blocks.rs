@@ -101,7 +101,7 @@ async fn blocking<T: Send + 'static>(
             let status = match error {
                 BlockError::Dangerous(..) => StatusCode::CONFLICT,
                 BlockError::Absent(..) => StatusCode::NOT_FOUND,
-                BlockError::Full(_) | BlockError::Prefix(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                BlockError::Full(_) | BlockError::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
             };
             Problem::new(status, error.to_string())
         })

@@ -75,6 +75,16 @@ enum Event {
     Over,
 }
 
+/// What became of a request when it was taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It was forwarded, or refused alone.
+    Served,
+    /// It was refused, and the connection with it.
+    Ending,
+    Malformed,
+}
+
 type Frames = Connection<Watched, Bytes>;
 
 fn options() -> Builder {
@@ -113,16 +123,20 @@ impl Http2 {
             {
                 Event::Request(request, respond) => {
                     requests += 1;
-                    malformed += u32::from(!self.take(request, respond, &active));
+                    let taken = self.take(request, respond, &active);
+                    malformed += u32::from(taken == Taken::Malformed);
                     if malformed > MAX_MALFORMED {
                         frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                         return goodbye(&mut frames, Closing::Http2Malformed).await;
                     }
-                    if requests >= self.app.gate.policy.load().requests_per_connection.get()
-                        && leaving.is_none()
-                    {
+                    let most = self.app.gate.policy.load().requests_per_connection.get();
+                    let ends = match taken {
+                        Taken::Ending => Some(Closing::Request),
+                        _ => (requests >= most).then_some(Closing::RequestsLimit),
+                    };
+                    if ends.is_some() && leaving.is_none() {
                         frames.graceful_shutdown();
-                        leaving = Some(Closing::RequestsLimit);
+                        leaving = ends;
                     }
                 }
                 Event::Shutdown => {
@@ -179,13 +193,13 @@ impl Http2 {
         }
     }
 
-    /// Judges one request; `false` when it was malformed.
+    /// Judges one request.
     fn take(
         &self,
         request: Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
         active: &Arc<Active>,
-    ) -> bool {
+    ) -> Taken {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
         let mut space = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -195,18 +209,23 @@ impl Http2 {
             last: false,
         };
         let judged = match from_http2(&parts, body.is_end_stream(), &mut space) {
-            Ok(head) => judge.judge(&head, started, |reply, _ends| {
+            Ok(head) => judge.judge(&head, started, |reply, ends| {
                 refuse(reply, head.method == "HEAD", &mut respond);
+                ends
             }),
             Err(error) => {
                 refuse(&judge.refuse_head(error), false, &mut respond);
-                return false;
+                return Taken::Malformed;
             }
         };
-        if let Ok(exchange) = judged {
-            self.forward(parts, body, respond, exchange, active);
+        match judged {
+            Ok(exchange) => {
+                self.forward(parts, body, respond, exchange, active);
+                Taken::Served
+            }
+            Err(true) => Taken::Ending,
+            Err(false) => Taken::Served,
         }
-        true
     }
 
     /// Hands the request to Pingora's proxy, in a task of its own.

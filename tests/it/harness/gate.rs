@@ -216,7 +216,8 @@ impl Gate {
         let messages = self.messages();
         let rest = messages.iter().find_map(|line| line.split_once(before));
         let (_, rest) = rest.unwrap_or_else(|| panic!("no {before:?} in {messages:#?}"));
-        rest.trim_end_matches("/metrics").parse().unwrap()
+        let address = rest.split([',', '/']).next().unwrap_or_default();
+        address.parse().unwrap()
     }
 
     /// Everything that it has written to standard error.
