@@ -47,6 +47,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         known: admin.reloader.known.counts(),
         log: gate.account.log.writer(),
         upstreams: admin.reloader.upstreams(),
+        listeners: &admin.listeners(),
         last_reload_successful: admin.reloader.problem().is_none(),
     };
     match gate.account.metrics.text(&scrape) {

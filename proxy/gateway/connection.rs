@@ -31,6 +31,8 @@ use crate::reason::Reason;
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// How long the last word of TLS may wait for a client that does not read.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Empty lines that may stand before a request line: some old clients send one.
 const MAX_EMPTY_LINES: usize = 8;
 
@@ -145,7 +147,7 @@ impl Connection<'_> {
                     // Nothing is left to read, so closing does not reset the connection; the client
                     // is gone if the reply cannot be sent.
                     let _ = self.send(&mut stream).await;
-                    return;
+                    return self.leave(stream).await;
                 }
                 Turn::Forward {
                     exchange,
@@ -260,7 +262,7 @@ impl Connection<'_> {
     async fn end(&mut self, stream: Box<ClientStream>, end: End) {
         let gate = &self.app.gate;
         match end {
-            End::Quiet => return,
+            End::Quiet => return self.leave(stream).await,
             End::Head(error) => refuse_head(gate, self.caller.address, error, &mut self.out),
             End::Late => refuse_unread(
                 gate,
@@ -270,6 +272,15 @@ impl Connection<'_> {
             ),
         }
         self.close(stream).await;
+    }
+
+    /// Closes a connection on which nothing is left to say but that, in TLS: without it the client
+    /// could not tell this end from one that somebody on the way has made.
+    async fn leave(&self, mut stream: Box<ClientStream>) {
+        if self.caller.secure {
+            // Box: only the end of few connections needs the room. It ends either way.
+            let _ = Box::pin(timeout(FAREWELL, stream.shutdown())).await;
+        }
     }
 
     async fn send(&mut self, stream: &mut ClientStream) -> std::io::Result<()> {

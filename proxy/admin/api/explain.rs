@@ -30,6 +30,7 @@ pub(super) async fn show(
         method: asked.method.as_deref().unwrap_or("GET"),
         path: asked.path.as_deref().unwrap_or("/"),
         host: asked.host.as_deref(),
+        certificate: asked.certificate.as_deref(),
         fields: asked.fields.as_deref().unwrap_or_default(),
     };
     let known_by = admin.reloader.known.list(KNOWN_BY, Some(address));
