@@ -41,6 +41,7 @@ pub mod listener;
 pub mod lists;
 pub mod mode;
 pub mod policy;
+pub mod prefixes;
 pub mod proxy_protocol;
 pub mod reason;
 pub mod refuse;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -25,7 +25,7 @@ use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::admin::{self, Addresses, Admin, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
-use crate::door::Filter;
+use crate::door::{Blocks, Filter};
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
@@ -34,7 +34,8 @@ use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::lists::FromFile;
 use crate::mode::Switch;
-use crate::policy::Upstreams;
+use crate::policy::{Caps, Upstreams};
+use crate::prefixes::{self, Published};
 use crate::reload::{Reloader, Running};
 use crate::state::{self, StateFile};
 use crate::tenants::{Moved, Moves, Roster};
@@ -53,7 +54,7 @@ const RUNTIME_END: Duration = Duration::from_secs(2);
 /// # Errors
 /// When something it needs to start is not to be had: a port, a socket, memory, a file.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    descriptors::raise(config.connections.total);
+    let caps = descriptors::fit(&config)?;
     let known = Book::read_files(&config.known.files)?;
     let roster = Roster::read(&config)?;
     let listeners = Listeners::read(&config)?;
@@ -66,10 +67,19 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
     let traffic = traffic_runtime(&config)?;
-    let (gate, reloader) = build(config, roster, known, listeners, log, traffic.handle())?;
+    let (gate, reloader, blocks) = build(
+        config,
+        caps,
+        roster,
+        known,
+        listeners,
+        log,
+        traffic.handle(),
+    )?;
     let admin = Admin {
         gate: gate.clone(),
         reloader,
+        blocks,
         addresses: sockets.addresses.clone(),
         rates: Rates::default(),
         tracked: Tracked::default(),
@@ -107,7 +117,7 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     tracing::info!(
         "mode {}, {} known prefixes",
         gate.mode.mode(),
-        gate.known.load().len()
+        gate.known.len()
     );
 }
 
@@ -126,12 +136,13 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
 /// Everything that the stages share, and what replaces it on a reload.
 fn build(
     config: Config,
+    caps: Caps,
     roster: Roster,
     known: Vec<FromFile<IpNet>>,
     listeners: Listeners,
     log: LogWriter,
     traffic: &Handle,
-) -> anyhow::Result<(Arc<Gate>, Reloader)> {
+) -> anyhow::Result<(Arc<Gate>, Reloader, Blocks)> {
     let directory = config.state.directory.clone();
     let limits = Limits::new(config.client.max_tracked, config.connections.total)
         .context("client.max_tracked")?;
@@ -142,7 +153,7 @@ fn build(
     forget_ended(&moves, &config);
     moves.replace(moves.among(&roster));
     let (mode, sample) = (config.mode, config.log.sample);
-    let running = Running::new(config, upstreams, roster);
+    let running = Running::new(config, caps, upstreams, roster);
     for warning in running.warnings().into_iter().chain(listeners.warnings()) {
         tracing::warn!("{warning}");
     }
@@ -150,7 +161,8 @@ fn build(
     limits.table.put_in_force();
     let gate = Arc::new(Gate {
         policy: ArcSwap::from_pointee(policy),
-        known: ArcSwap::from_pointee(book.set()),
+        known: Published::of(book.set()),
+        blocks: Published::default(),
         mode: Switch::open(
             StateFile::new(&directory, "mode.json"),
             mode,
@@ -167,7 +179,9 @@ fn build(
         draining: AtomicBool::new(false),
     });
     let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
-    Ok((gate, reloader))
+    let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
+    let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
+    Ok((gate, reloader, blocks))
 }
 
 /// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
@@ -292,6 +306,7 @@ fn accept(
 ) -> impl Future<Output = ()> + use<> {
     let conf = Arc::new(ServerConf::default());
     let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
+    let on_their_way = Arc::new(AtomicU32::new(0));
     let each = gate.listeners.iter().zip(sockets);
     let services = each.map(|(listener, (address, socket))| {
         let app = ConnectionApp {
@@ -303,10 +318,11 @@ fn accept(
         let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
         let name = address.to_string();
         service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
-        service.set_connection_filter(Arc::new(Filter {
-            gate: gate.clone(),
-            listener: listener.clone(),
-        }));
+        service.set_connection_filter(Arc::new(Filter::new(
+            gate.clone(),
+            listener.clone(),
+            on_their_way.clone(),
+        )));
         // Pingora's listener owns it from here on, and closes it when it stops accepting.
         let mut fds = Fds::new();
         fds.add(name, socket.into_raw_fd());
