@@ -154,6 +154,10 @@ impl Scrape<'_> {
                 ends.push(([address.clone(), chain], certificate.not_after as f64));
             }
         }
+        // The text format has no metric without a value.
+        if ends.is_empty() {
+            return Ok(());
+        }
         let ends = ends.iter().map(|([listener, chain], end)| {
             let labels = vec![listener.as_str(), chain.as_str()];
             (labels, *end)
