@@ -47,7 +47,13 @@ pub fn explain(
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let head = head::parse(&bytes, &mut fields).map_err(asked::why)?;
     let policy = gate.policy.load();
-    let identity = identify(&policy, &gate.limits.hasher, address, None, &head);
+    let identity = identify(
+        &policy,
+        &gate.limits.hasher,
+        address,
+        asked.certificate,
+        &head,
+    );
     let case = gate.case(&policy, &head, &identity);
     let claims = case.claims();
     let rules = &policy.client;

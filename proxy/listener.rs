@@ -4,11 +4,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use tidegate_config::{Config, ProxyProtocol};
 
-use crate::tls::{Facts, Tickets, Tls};
+use crate::tls::{Content, Facts, Tickets, Tls};
 
 /// One place where connections are accepted.
 #[derive(Debug)]
@@ -28,6 +27,14 @@ pub struct Rules {
     pub tls: Option<Tls>,
 }
 
+/// A certificate or a key that cannot be used: which one, of which listener, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener}: {problem:#}")]
+pub struct CertificateError {
+    listener: SocketAddr,
+    problem: anyhow::Error,
+}
+
 /// Every listener, in the order of the configuration.
 #[derive(Debug)]
 pub struct Listeners {
@@ -40,7 +47,7 @@ impl Listeners {
     ///
     /// # Errors
     /// When a certificate or a key cannot be used.
-    pub fn read(config: &Config) -> anyhow::Result<Self> {
+    pub fn read(config: &Config) -> Result<Self, CertificateError> {
         let tickets = Tickets::new();
         let each = config.listeners.iter().zip(rules(config, &tickets)?);
         let listener = |(listener, rules): (&tidegate_config::Listener, Rules)| Listener {
@@ -57,7 +64,7 @@ impl Listeners {
     ///
     /// # Errors
     /// When a certificate or a key cannot be used.
-    pub fn read_again(&self, config: &Config) -> anyhow::Result<Vec<Rules>> {
+    pub fn read_again(&self, config: &Config) -> Result<Vec<Rules>, CertificateError> {
         rules(config, &self.tickets)
     }
 
@@ -67,12 +74,15 @@ impl Listeners {
         for (listener, rules) in self.each.iter().zip(rules) {
             let before = listener.rules.swap(Arc::new(rules));
             let after = listener.rules.load();
-            let renewed = after.facts().iter().filter(|facts| {
-                let old = before.facts().iter().find(|old| old.chain == facts.chain);
-                old.is_some_and(|old| old.not_after != facts.not_after)
+            let renewed = after.files().filter(|file| {
+                let old = before.files().find(|old| old.file == file.file);
+                old.is_some_and(|old| old != *file)
             });
-            changes.extend(renewed.map(|facts| format!("{}: renewed", facts.chain.display())));
+            changes.extend(renewed.map(|file| format!("{}: renewed", file.file.display())));
         }
+        // Listeners may share a certificate.
+        changes.sort();
+        changes.dedup();
         changes
     }
 
@@ -89,6 +99,15 @@ impl Listeners {
 }
 
 impl Rules {
+    /// The files with certificates that it goes by.
+    fn files(&self) -> impl Iterator<Item = &Content> {
+        let tls = self.tls.iter();
+        tls.flat_map(|tls| {
+            let chains = tls.certificates.iter().map(|facts| &facts.chain);
+            chains.chain(&tls.authorities)
+        })
+    }
+
     /// What is told of its certificates.
     pub fn facts(&self) -> &[Facts] {
         self.tls.as_ref().map_or(&[], |tls| &tls.certificates)
@@ -101,12 +120,15 @@ pub fn warnings(rules: &Rules) -> Vec<String> {
     facts.flat_map(|facts| facts.warnings.clone()).collect()
 }
 
-fn rules(config: &Config, tickets: &Tickets) -> anyhow::Result<Vec<Rules>> {
+fn rules(config: &Config, tickets: &Tickets) -> Result<Vec<Rules>, CertificateError> {
     let read = |listener: &tidegate_config::Listener| {
         let tls = Tls::read(listener, tickets);
         Ok(Rules {
             proxy_protocol: listener.proxy_protocol == ProxyProtocol::Required,
-            tls: tls.with_context(|| format!("listener {}", listener.address))?,
+            tls: tls.map_err(|problem| CertificateError {
+                listener: listener.address,
+                problem,
+            })?,
         })
     };
     config.listeners.iter().map(read).collect()

@@ -123,3 +123,104 @@ fn address(header: &[u8]) -> Result<Option<IpAddr>, HeaderError> {
         _ => Err(HeaderError::Malformed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is made of these bytes, and how many of them were taken.
+    fn read_from(mut bytes: &[u8]) -> (Result<Option<IpAddr>, HeaderError>, usize) {
+        let length = bytes.len();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let announced = runtime.unwrap().block_on(read(&mut bytes));
+        (announced, length - bytes.len())
+    }
+
+    fn version_1(client: IpAddr, ports: (u16, u16)) -> Vec<u8> {
+        let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
+        format!(
+            "PROXY {family} {client} {client} {} {}\r\n",
+            ports.0, ports.1
+        )
+        .into_bytes()
+    }
+
+    fn version_2(client: IpAddr, ports: (u16, u16), extra: &[u8]) -> Vec<u8> {
+        let (family, octets) = match client {
+            IpAddr::V4(address) => (0x11, address.octets().to_vec()),
+            IpAddr::V6(address) => (0x21, address.octets().to_vec()),
+        };
+        // One extra field of the kind that means nothing (PP2_TYPE_NOOP).
+        let extra_length = u16::try_from(extra.len()).unwrap().to_be_bytes();
+        let ports = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
+        let rest = [&octets[..], &octets, &ports, &[4], &extra_length, extra].concat();
+        let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        [SIGNATURE, &[PROXY, family][..], &length, &rest].concat()
+    }
+
+    fn clients() -> impl Strategy<Value = IpAddr> {
+        prop_oneof![
+            any::<u32>().prop_map(|bits| IpAddr::from(Ipv4Addr::from_bits(bits))),
+            any::<u128>().prop_map(|bits| IpAddr::from(Ipv6Addr::from_bits(bits))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_header_is_taken_and_names_the_client(
+            client in clients(),
+            ports in any::<(u16, u16)>(),
+            extra in prop::collection::vec(any::<u8>(), 0..1900),
+            behind in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            for header in [version_1(client, ports), version_2(client, ports, &extra)] {
+                let (announced, taken) = read_from(&[&header[..], &behind].concat());
+                prop_assert_eq!(announced, Ok(Some(client.to_canonical())));
+                prop_assert_eq!(taken, header.len());
+            }
+        }
+
+        #[test]
+        fn a_header_that_ends_early_names_nobody(
+            client in clients(),
+            ports in any::<(u16, u16)>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            for header in [version_1(client, ports), version_2(client, ports, b"extra")] {
+                let cut = cut.index(header.len());
+                prop_assert_eq!(read_from(&header[..cut]).0, Err(HeaderError::Gone));
+            }
+        }
+
+        #[test]
+        fn a_damaged_header_is_an_error_or_another_header_and_never_more(
+            client in clients(),
+            ports in any::<(u16, u16)>(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            behind in prop::collection::vec(any::<u8>(), 0..3000),
+        ) {
+            for mut header in [version_1(client, ports), version_2(client, ports, b"extra")] {
+                for (at, byte) in &damage {
+                    let at = at.index(header.len());
+                    header[at] = *byte;
+                }
+                let (_, taken) = read_from(&[&header[..], &behind].concat());
+                prop_assert!(taken <= LONGEST_2);
+                prop_assert!(!header.starts_with(VERSION_1) || taken <= LONGEST_1);
+            }
+        }
+
+        #[test]
+        fn whatever_comes_is_bounded(bytes in prop::collection::vec(any::<u8>(), 0..4000)) {
+            for begin in [&b""[..], VERSION_1, SIGNATURE] {
+                let (announced, taken) = read_from(&[begin, &bytes].concat());
+                prop_assert!(taken <= LONGEST_2);
+                prop_assert!(announced.is_err() || !begin.is_empty());
+            }
+        }
+    }
+}

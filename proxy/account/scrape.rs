@@ -8,6 +8,7 @@ use prometheus::{CounterVec, GaugeVec, Opts, Result};
 use tidegate_config::Mode;
 
 use super::LogWriter;
+use crate::admin::wire::Listener;
 use crate::forward::Health;
 use crate::mode::Record;
 
@@ -34,6 +35,8 @@ pub struct Scrape<'gate> {
     pub log: &'gate LogWriter,
     /// Upstreams by name.
     pub upstreams: Vec<(String, Health)>,
+    /// Listeners, with their certificates.
+    pub listeners: &'gate [Listener],
     /// Whether the last reload was taken over.
     pub last_reload_successful: bool,
 }
@@ -45,6 +48,7 @@ impl Scrape<'_> {
         self.limiter_and_known(&mut out)?;
         self.log(&mut out)?;
         self.upstreams(&mut out)?;
+        self.certificates(&mut out)?;
         let reloaded = f64::from(u8::from(self.last_reload_successful));
         out.gauge(
             "config_last_reload_successful",
@@ -138,6 +142,31 @@ impl Scrape<'_> {
             "Bytes of the access log by what became of them.",
             &["outcome"],
             bytes,
+        )
+    }
+
+    fn certificates(&self, out: &mut Families) -> Result<()> {
+        let mut ends = Vec::new();
+        for listener in self.listeners {
+            let address = listener.address.to_string();
+            for certificate in &listener.certificates {
+                let chain = certificate.chain.display().to_string();
+                ends.push(([address.clone(), chain], certificate.not_after as f64));
+            }
+        }
+        // The text format has no metric without a value.
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let ends = ends.iter().map(|([listener, chain], end)| {
+            let labels = vec![listener.as_str(), chain.as_str()];
+            (labels, *end)
+        });
+        out.gauges(
+            "certificate_expiry_timestamp_seconds",
+            "When a certificate of a listener ends to be valid.",
+            &["listener", "certificate"],
+            ends.collect(),
         )
     }
 

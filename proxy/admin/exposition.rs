@@ -50,6 +50,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         blocks: admin.blocks.count(),
         log: gate.account.log.writer(),
         upstreams: admin.reloader.upstreams(),
+        listeners: &admin.listeners(),
         last_reload_successful: admin.reloader.problem().is_none(),
     };
     match gate.account.metrics.text(&scrape) {

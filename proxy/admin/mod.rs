@@ -114,6 +114,29 @@ impl Ending {
     }
 }
 
+impl Admin {
+    /// Where it listens, and with what.
+    fn listeners(&self) -> Vec<wire::Listener> {
+        let each = self.gate.listeners.iter().zip(&self.addresses.listeners);
+        let told = each.map(|(listener, address)| {
+            let rules = listener.rules.load();
+            let certificates = rules.facts().iter();
+            wire::Listener {
+                address: *address,
+                proxy_protocol: rules.proxy_protocol,
+                tls: rules.tls.is_some(),
+                certificates: certificates
+                    .map(|facts| wire::Certificate {
+                        chain: facts.chain.file.clone(),
+                        not_after: facts.not_after,
+                    })
+                    .collect(),
+            }
+        });
+        told.collect()
+    }
+}
+
 /// How long work that is under way may take at the end.
 const RUNTIME_END: Duration = Duration::from_secs(2);
 

@@ -27,6 +27,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "METHOD", default_value = "GET")]
     method: String,
 
+    /// The name in the certificate that the client shows, where that tells the tenant
+    #[arg(long, value_name = "NAME")]
+    certificate: Option<String>,
+
     /// Another header field of the request, such as the one that tells the tenant; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_field)]
     fields: Vec<String>,
@@ -45,6 +49,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> anyhow::Result<()>
         host: arguments.host,
         path: Some(arguments.path),
         method: Some(arguments.method),
+        certificate: arguments.certificate,
         fields: Some(arguments.fields.join("\n")).filter(|fields| !fields.is_empty()),
     };
     let explanation: Explanation = context.client().ask("/v1/explain", &query)?;

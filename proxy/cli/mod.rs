@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::admin::Client;
+use crate::listener::CertificateError;
 use crate::lists::ListError;
 
 /// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
@@ -118,7 +119,9 @@ pub fn main() -> ExitCode {
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            let invalid = error.is::<tidegate_config::Error>() || error.is::<ListError>();
+            let invalid = error.is::<tidegate_config::Error>()
+                || error.is::<ListError>()
+                || error.is::<CertificateError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }
     }

@@ -1,10 +1,15 @@
 //! `tidegate status`: what an operator asks first.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::{Context, Format, block, mode, output};
-use crate::admin::wire::{Blocks, Status, Tenants, Upstream};
+use crate::admin::wire::{Blocks, Listener, Status, Tenants, Upstream};
 use crate::clock;
+
+/// Seconds before its end from which a certificate is told of: those of public authorities are renewed
+/// a month before.
+const ENDS_SOON: u64 = 21 * 24 * 60 * 60;
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
     let status: Status = context.client().get("/v1/status")?;
@@ -88,7 +93,7 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         "access log   {} lines written, {} sampled out, {} over budget, {} lost",
         log.written, log.sampled_out, log.over_budget, log.lost
     )?;
-    write_origin(status, out)
+    write_origin(status, now, out)
 }
 
 /// What an operator has set stays in sight until it is gone.
@@ -150,13 +155,50 @@ fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Resul
     }
 }
 
-fn write_origin(status: &Status, out: &mut String) -> fmt::Result {
-    let listeners: Vec<String> = status.listeners.iter().map(ToString::to_string).collect();
+/// `https://192.0.2.1:443 (PROXY)`.
+fn url(listener: &Listener) -> String {
+    let scheme = if listener.tls { "https" } else { "http" };
+    let header = match listener.proxy_protocol {
+        true => " (PROXY)",
+        false => "",
+    };
+    format!("{scheme}://{}{header}", listener.address)
+}
+
+/// Certificates that somebody has to renew, each once.
+fn write_ending(listeners: &[Listener], now: u64, out: &mut String) -> fmt::Result {
+    let all = listeners.iter().flat_map(|listener| &listener.certificates);
+    let soon = all.filter(|certificate| certificate.not_after <= now + ENDS_SOON);
+    let soon: BTreeMap<_, _> = soon
+        .map(|certificate| (&certificate.chain, certificate.not_after))
+        .collect();
+    for (chain, end) in soon {
+        let chain = output::plain(&chain.display().to_string());
+        match end < now {
+            true => writeln!(
+                out,
+                "certificate  {chain} HAS EXPIRED, {}",
+                output::ago(end, now)
+            )?,
+            false => writeln!(
+                out,
+                "certificate  {chain} ENDS in {}, {}",
+                output::duration(end - now),
+                output::time(end)
+            )?,
+        }
+    }
+    Ok(())
+}
+
+fn write_origin(status: &Status, now: u64, out: &mut String) -> fmt::Result {
+    let listeners: Vec<String> = status.listeners.iter().map(url).collect();
     write!(out, "listening    {}", listeners.join(", "))?;
     match status.metrics {
         Some(metrics) => writeln!(out, "; metrics on {metrics}")?,
         None => writeln!(out)?,
     }
+    write_ending(&status.listeners, now, out)?;
     match &status.config {
         Some(file) => writeln!(out, "configured   from {}", file.display())?,
         None => writeln!(out, "configured   without a file")?,

@@ -11,6 +11,8 @@ pub struct Asked<'text> {
     pub path: &'text str,
     /// The host it asks for.
     pub host: Option<&'text str>,
+    /// The name in the certificate that the client proved to have.
+    pub certificate: Option<&'text str>,
     /// Its other header fields, one a line.
     pub fields: &'text str,
 }

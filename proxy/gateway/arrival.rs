@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use pingora_core::protocols::Stream;
 use pingora_timeout::timeout;
+use rustls::server::{Accepted, Acceptor};
 use tidegate_config::Deadlines;
 use tidegate_limit::GaugePermit;
-use tokio_rustls::{LazyConfigAcceptor, rustls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::{StartHandshake, rustls};
 
 use super::encrypted::Encrypted;
 use crate::door::DoorReason;
@@ -17,6 +19,13 @@ use crate::gate::Gate;
 use crate::identity::Caller;
 use crate::proxy_protocol::{self, HeaderError};
 use crate::tls::{self, Tls};
+
+/// What one read of a client's first message asks for; most are a quarter of it.
+const HELLO: usize = 2048;
+/// The answer to HTTP where TLS was expected.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain\r\nContent-Length: 47\r\nConnection: close\r\n\r\n\
+    This port speaks HTTPS: ask with https instead\n";
 
 /// A connection that is ready for HTTP.
 pub(super) struct Arrival {
@@ -86,15 +95,22 @@ pub(super) async fn decrypted(
 async fn handshake(
     gate: &Arc<Gate>,
     tls: &Tls,
-    stream: Stream,
+    mut stream: Stream,
     client: IpAddr,
 ) -> Result<Arrival, DoorReason> {
-    let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-    let begun = begun.await.map_err(|error| failed(&error))?;
+    let hello = hello(&mut stream).await?;
     // Its place is taken when its costs begin: silent connections are no handshakes.
     let _place = place(gate, client)?;
-    let done = begun.into_stream(tls.config.clone()).await;
-    let stream = done.map_err(|error| failed(&error))?;
+    let begun = StartHandshake::from_parts(hello, stream);
+    let done = begun.into_stream(tls.config.clone()).into_fallible().await;
+    let stream = match done {
+        Ok(stream) => stream,
+        Err((error, mut stream)) => {
+            // An alert may wait in the write buffer. The connection ends either way.
+            let _ = stream.flush().await;
+            return Err(failed(&error));
+        }
+    };
     let (_, session) = stream.get_ref();
     let caller = Caller {
         address: client,
@@ -106,6 +122,42 @@ async fn handshake(
         stream: Box::new(Encrypted(stream)),
         caller,
     })
+}
+
+/// Reads the client's first message. Who speaks HTTP here is told so, as programs that were given the
+/// wrong scheme cannot make anything of an alert.
+async fn hello(stream: &mut Stream) -> Result<Accepted, DoorReason> {
+    let mut acceptor = Acceptor::default();
+    let mut space = [0; HELLO];
+    let mut first = None;
+    loop {
+        let read = stream.read(&mut space).await;
+        let mut bytes = match read {
+            Ok(read @ 1..) => space.get(..read).unwrap_or_default(),
+            _ => return Err(DoorReason::Gone),
+        };
+        first = first.or(bytes.first().copied());
+        while !bytes.is_empty() {
+            // Nothing is taken of what is longer than a first message may be.
+            let Ok(1..) = acceptor.read_tls(&mut bytes) else {
+                return Err(DoorReason::TlsFailed);
+            };
+        }
+        let answer = match acceptor.accept() {
+            Ok(Some(hello)) => return Ok(hello),
+            Ok(None) => continue,
+            Err(_) if first.is_some_and(|byte| byte.is_ascii_uppercase()) => PLAIN_HTTP.to_vec(),
+            Err((_, mut alert)) => {
+                let mut answer = Vec::new();
+                while matches!(alert.write(&mut answer), Ok(1..)) {}
+                answer
+            }
+        };
+        // The connection ends either way.
+        let _ = stream.write_all(&answer).await;
+        let _ = stream.shutdown().await;
+        return Err(DoorReason::TlsFailed);
+    }
 }
 
 /// A place among the handshakes under way. Known clients always get one: whoever fills the places

@@ -37,6 +37,8 @@ use crate::refuse::Persistence;
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// How long the last word of TLS may wait for a client that does not read.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Empty lines that may stand before a request line: some old clients send one.
 const MAX_EMPTY_LINES: usize = 8;
 
@@ -193,6 +195,7 @@ impl Connection<'_> {
                     // Nothing is left to read, so closing does not reset the connection; the client
                     // is gone if the reply cannot be sent.
                     let _ = self.send(&mut stream).await;
+                    self.leave(stream).await;
                     return self.ended_by_request();
                 }
                 Turn::Forward {
@@ -346,13 +349,25 @@ impl Connection<'_> {
 
     async fn end(&mut self, stream: Box<ClientStream>, end: End) -> Closing {
         let reply = match end {
-            End::Quiet(closing) => return closing,
+            End::Quiet(closing) => {
+                self.leave(stream).await;
+                return closing;
+            }
             End::Head(error) => self.judge().refuse_head(error),
             End::Late => self.judge().refuse_unread(Reason::HeadTimeout),
         };
         reply.write_http1(Persistence::Close, true, &mut self.out);
         self.close(stream).await;
         Closing::Request
+    }
+
+    /// Closes a connection on which nothing is left to say but that, in TLS: without it the client
+    /// could not tell this end from one that somebody on the way has made.
+    async fn leave(&self, mut stream: Box<ClientStream>) {
+        if self.caller.secure {
+            // Box: only the end of few connections needs the room. It ends either way.
+            let _ = Box::pin(timeout(FAREWELL, stream.shutdown())).await;
+        }
     }
 
     async fn send(&mut self, stream: &mut ClientStream) -> std::io::Result<()> {

@@ -7,6 +7,7 @@
 mod files;
 mod names;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,12 +15,15 @@ use anyhow::{Context, anyhow};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
 use tidegate_config::{Certificate, ClientCertificates, Listener};
 use tokio_rustls::rustls;
 
+use crate::clock;
 use names::ByName;
 pub use names::name_of_client;
 
@@ -34,14 +38,38 @@ pub struct Tls {
     pub config: Arc<ServerConfig>,
     /// What is told of its certificates.
     pub certificates: Vec<Facts>,
+    /// What is told of the authorities that clients' certificates are checked by.
+    pub authorities: Option<Content>,
+}
+
+/// What a file with certificates holds, to say when that is something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The file.
+    pub file: PathBuf,
+    /// SHA-256 of its certificates.
+    hash: [u8; 32],
+}
+
+impl Content {
+    fn of(file: &Path, chain: &[CertificateDer<'_>]) -> Self {
+        let mut hash = Sha256::new();
+        for certificate in chain {
+            hash.update(certificate);
+        }
+        Content {
+            file: file.to_owned(),
+            hash: hash.finalize().into(),
+        }
+    }
 }
 
 /// What is told of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The file it was read from.
-    pub chain: PathBuf,
-    /// When it ends to be valid, in seconds since the epoch.
+    /// The file it was read from, and the chain in it.
+    pub chain: Content,
+    /// The last second in which it is valid, since the epoch.
     pub not_after: u64,
     /// What should be looked at.
     pub warnings: Vec<String>,
@@ -87,8 +115,13 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .context("TLS")?;
         let asked = listener.client_certificates.as_ref();
+        let mut authorities = None;
         let builder = match asked {
-            Some(asked) => builder.with_client_cert_verifier(verifier(asked, provider)?),
+            Some(asked) => {
+                let (verifier, content) = verifier(asked, provider)?;
+                authorities = Some(content);
+                builder.with_client_cert_verifier(verifier)
+            }
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(by_name));
@@ -110,6 +143,7 @@ impl Tls {
         Ok(Some(Tls {
             config: Arc::new(config),
             certificates,
+            authorities,
         }))
     }
 }
@@ -125,6 +159,7 @@ fn read(
 ) -> anyhow::Result<(Arc<CertifiedKey>, Facts)> {
     let chain = files::chain(&certificate.chain)?;
     let key = files::key(&certificate.key)?;
+    let content = Content::of(&certificate.chain, &chain);
     let leaf = chain.first().map(|leaf| leaf.as_ref().to_vec());
     let leaf = leaf.unwrap_or_default();
     let pair = || {
@@ -137,21 +172,26 @@ fn read(
         }
         error => anyhow!("{}: {error}", pair()),
     })?;
-    let not_after = names::not_after(&leaf).with_context(pair)?;
+    let validity = names::validity(&leaf).with_context(pair)?;
     let facts = Facts {
-        chain: certificate.chain.clone(),
-        not_after,
-        warnings: warnings(certificate, not_after),
+        chain: content,
+        not_after: *validity.end(),
+        warnings: warnings(certificate, &validity),
     };
     Ok((Arc::new(key), facts))
 }
 
-fn warnings(certificate: &Certificate, not_after: u64) -> Vec<String> {
+fn warnings(certificate: &Certificate, validity: &RangeInclusive<u64>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if not_after <= crate::clock::unix_seconds() {
+    let now = clock::unix_seconds();
+    if !validity.contains(&now) {
+        let state = match now < *validity.start() {
+            true => "is not valid yet",
+            false => "is expired",
+        };
         let chain = certificate.chain.display();
         warnings.push(format!(
-            "listener.certificates: {chain} is expired: clients will refuse it"
+            "listener.certificates: {chain} {state}: clients will refuse it"
         ));
     }
     if files::is_public(&certificate.key) {
@@ -166,9 +206,11 @@ fn warnings(certificate: &Certificate, not_after: u64) -> Vec<String> {
 fn verifier(
     asked: &ClientCertificates,
     provider: Arc<CryptoProvider>,
-) -> anyhow::Result<Arc<dyn rustls::server::danger::ClientCertVerifier>> {
+) -> anyhow::Result<(Arc<dyn ClientCertVerifier>, Content)> {
     let mut roots = RootCertStore::empty();
-    for authority in files::chain(&asked.authorities)? {
+    let authorities = files::chain(&asked.authorities)?;
+    let content = Content::of(&asked.authorities, &authorities);
+    for authority in authorities {
         roots
             .add(authority)
             .with_context(|| named(&asked.authorities))?;
@@ -178,7 +220,9 @@ fn verifier(
         true => builder,
         false => builder.allow_unauthenticated(),
     };
-    builder.build().with_context(|| named(&asked.authorities))
+    let verifier = builder.build();
+    let verifier = verifier.with_context(|| named(&asked.authorities))?;
+    Ok((verifier, content))
 }
 
 fn named(authorities: &Path) -> String {

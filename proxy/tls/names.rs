@@ -1,6 +1,7 @@
 //! The names in certificates: whom one is for, and whom a client's own one names.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -48,14 +49,17 @@ impl ResolvesServerCert for ByName {
     }
 }
 
-/// When a certificate ends to be valid, in seconds since the epoch.
+/// From when to when a certificate is valid, in seconds since the epoch.
 ///
 /// # Errors
 /// When it is not a certificate.
-pub(super) fn not_after(der: &[u8]) -> anyhow::Result<u64> {
+pub(super) fn validity(der: &[u8]) -> anyhow::Result<RangeInclusive<u64>> {
     let certificate = parse(der).ok_or_else(|| anyhow!("not a certificate (X.509)"))?;
-    let ends = certificate.validity().not_after.timestamp();
-    Ok(u64::try_from(ends).unwrap_or(0))
+    let validity = certificate.validity();
+    let [from, last] = [validity.not_before, validity.not_after].map(|time| time.timestamp());
+    // The last second belongs to it (RFC 5280 section 4.1.2.5).
+    let [from, last] = [from, last].map(|time| u64::try_from(time).unwrap_or(0));
+    Ok(from..=last)
 }
 
 /// Whom a client's certificate names: its first DNS name, else its common name.

@@ -201,7 +201,7 @@ fn the_status_tells_what_is_asked_first() {
     assert_eq!(status["upstreams"][0]["name"], "app");
     assert_eq!(status["upstreams"][0]["servers"], 1);
     assert_eq!(status["upstreams"][0]["succeeded"], 1);
-    assert_eq!(status["listeners"][0], gate.address.to_string());
+    assert_eq!(status["listeners"][0]["address"], gate.address.to_string());
     assert_eq!(status["metrics"], gate.metrics.to_string());
     assert_eq!(status["log"]["lost"], 0);
     let text = gate.verb(&["status"]).good();

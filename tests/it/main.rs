@@ -22,8 +22,12 @@ mod blocks;
 mod bodies;
 /// Caps on open connections: of one client, and of all of them.
 mod caps;
+/// Certificates of listeners: renewed while the gate runs, told of, and looked at before they are used.
+mod certificates;
 /// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
 mod chunks;
+/// Certificates that clients show: asked for, checked, and whose tenant they tell.
+mod client_certificates;
 /// Configurations that are wrong are told where and what would be right.
 mod config_errors;
 /// Tenants told by secrets, which are listed by their SHA-256 and never written down.
@@ -44,6 +48,10 @@ mod fields;
 mod forwarding;
 /// Another process goes on with the sockets and the counters, and nobody notices.
 mod handing_over;
+/// TLS handshakes: each ends in time, and no more of them than may be.
+mod handshakes;
+/// HAProxy in front of the gate, which announces clients in both versions of the PROXY protocol.
+mod haproxy;
 /// Heads that two parsers could read differently are refused; good ones pass.
 mod heads;
 /// Clients that mean harm leave nothing behind.
@@ -62,6 +70,8 @@ mod nginx;
 mod pace;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
+/// The PROXY protocol: whom a load balancer names, and what is not a header.
+mod proxy_protocol;
 /// Limits that change under load: what each client has left is exact.
 mod quotas;
 /// What the README shows works as it is written.
@@ -84,6 +94,8 @@ mod switching;
 mod tenant_files;
 /// Limits of a tenant: whose traffic a request is, and what its tier allows.
 mod tenants;
+/// TLS on a listener: versions, names, clients' certificates, deadlines, and HTTP over it.
+mod tls;
 /// Connections that become something else: WebSockets, and nothing but WebSockets.
 mod upgrades;
 /// Apps that are down, slow, broken, late or not to be found.

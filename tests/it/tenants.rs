@@ -3,7 +3,7 @@
 use crate::harness::{App, Connection, Gate, Latch, Reply, eventually};
 
 /// Tenants by `from`, with `gold` in a tier of five requests and everybody else in one of two.
-fn tiers(from: &str) -> String {
+pub(crate) fn tiers(from: &str) -> String {
     format!(
         "[client]\nlimit = {{ rate = \"10000/s\", burst = 10000 }}\nconnections = 1000\n\
          [tenant]\nfrom = \"{from}\"\ntier = \"strict\"\n\

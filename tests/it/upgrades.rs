@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use crate::harness::{App, Connection, Gate, Latch, ROOMY, Reply, eventually, pattern, read_head};
 
-const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
+pub(crate) const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 /// The answer to that key in RFC 6455 section 1.3.
@@ -14,7 +14,7 @@ const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade
     Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// An app that takes the handshake and does this with the connection.
-fn upgrading(then: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> App {
+pub(crate) fn upgrading(then: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> App {
     App::accepting(move |mut stream| {
         let head = read_head(&mut stream).to_ascii_lowercase();
         assert!(head.contains("\r\nupgrade: websocket\r\n"), "{head}");
@@ -37,7 +37,7 @@ fn upgraded(gate: &Gate) -> Connection {
     client
 }
 
-fn echo(stream: &mut TcpStream) {
+pub(crate) fn echo(stream: &mut TcpStream) {
     let mut bytes = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut bytes) {
         stream.write_all(&bytes[..read]).unwrap();
@@ -45,7 +45,7 @@ fn echo(stream: &mut TcpStream) {
 }
 
 /// A frame of RFC 6455 section 5.2 as a client sends it: final, text, masked.
-fn masked(text: &str) -> Vec<u8> {
+pub(crate) fn masked(text: &str) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let length = u8::try_from(text.len()).unwrap();
     assert!(length < 126, "short frames only");

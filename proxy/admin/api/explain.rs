@@ -31,6 +31,7 @@ pub(super) async fn show(
         method: asked.method.as_deref().unwrap_or("GET"),
         path: asked.path.as_deref().unwrap_or("/"),
         host: asked.host.as_deref(),
+        certificate: asked.certificate.as_deref(),
         fields: asked.fields.as_deref().unwrap_or_default(),
     };
     let listed_in = Listed {

@@ -122,7 +122,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
         config: admin.reloader.source(),
         reload_problem: admin.reloader.problem(),
         mode: gate.mode.record(),
-        listeners: admin.addresses.listeners.clone(),
+        listeners: admin.listeners(),
         metrics: admin.addresses.metrics,
         requests: admin.rates.requests(gate.account.metrics.totals()),
         connections: wire::Connections {

@@ -24,6 +24,9 @@ pub struct ExplainQuery {
     /// Its method; `GET` when it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// The name in the certificate that the client proved to have; it shows none when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// Its other header fields, `NAME: VALUE`, one a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<String>,
@@ -99,7 +102,8 @@ pub struct Route {
 /// The tenant of a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tenant {
-    /// Where its name is read: `host`, `header:NAME`, `cookie:NAME` or `path:N`.
+    /// Where its name is read: `host`, `header:NAME`, `cookie:NAME` or `path:N`,
+    /// `client-cert`.
     pub from: String,
     /// Its name; none for all that are not listed, which share one budget.
     pub name: Option<String>,

@@ -41,7 +41,7 @@ pub struct Status {
     /// The mode in force.
     pub mode: Record,
     /// Where it listens for traffic.
-    pub listeners: Vec<SocketAddr>,
+    pub listeners: Vec<Listener>,
     /// Where it shows metrics.
     pub metrics: Option<SocketAddr>,
     /// Requests so far, and a second over the last ten.
@@ -61,6 +61,28 @@ pub struct Status {
     pub upstreams: Vec<Upstream>,
     /// The access log.
     pub log: Log,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its address, with the port that the system chose where none was configured.
+    pub address: SocketAddr,
+    /// Whether its connections begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// Whether it serves over TLS.
+    pub tls: bool,
+    /// What it serves TLS with.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate of a listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The file it was read from.
+    pub chain: PathBuf,
+    /// The last second in which it is valid, since the epoch.
+    pub not_after: u64,
 }
 
 /// Requests by how they ended.

@@ -50,7 +50,7 @@ impl Story {
         let status = gate.ready().await?;
         let address = status.listeners.first();
         let aim = Aim {
-            gate: *address.context("the gate names no listener")?,
+            gate: address.context("the gate names no listener")?.address,
             origin,
             tally: Arc::new(Tally::default()),
         };

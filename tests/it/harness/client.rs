@@ -2,14 +2,57 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::PATIENCE;
 
 /// One connection to the gate.
 pub struct Connection {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Wire>,
+}
+
+/// What a connection runs over.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Wire {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Wire::Plain(socket) => socket,
+            Wire::Tls(tls) => &tls.sock,
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Wire::Plain(socket) => socket.read(out),
+            Wire::Tls(tls) => tls.read(out),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Wire::Plain(socket) => socket.write(bytes),
+            Wire::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Wire::Plain(socket) => socket.flush(),
+            Wire::Tls(tls) => tls.flush(),
+        }
+    }
 }
 
 /// A response, whole.
@@ -83,12 +126,46 @@ impl Connection {
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Connection {
-            reader: BufReader::new(stream),
+            reader: BufReader::new(Wire::Plain(stream)),
         })
     }
 
+    /// Goes on over TLS, once the handshake with the server of this name is done; a name that is an
+    /// address is not sent.
+    pub fn try_encrypt(self, config: ClientConfig, name: &str) -> std::io::Result<Connection> {
+        let Wire::Plain(mut socket) = self.reader.into_inner() else {
+            panic!("this connection is encrypted");
+        };
+        let name = ServerName::try_from(name.to_owned()).expect("a name of a server");
+        let session = ClientConnection::new(Arc::new(config), name);
+        let mut session = session.expect("a configuration of TLS");
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        let tls = Box::new(StreamOwned::new(session, socket));
+        Ok(Connection {
+            reader: BufReader::new(Wire::Tls(tls)),
+        })
+    }
+
+    /// What TLS agreed on, of a connection that runs over it.
+    pub fn session(&self) -> &ClientConnection {
+        match self.reader.get_ref() {
+            Wire::Tls(tls) => &tls.conn,
+            Wire::Plain(_) => panic!("this connection is not encrypted"),
+        }
+    }
+
+    /// The certificate that the gate showed.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        let chain = self.session().peer_certificates();
+        chain.expect("the gate has a certificate")[0]
+            .clone()
+            .into_owned()
+    }
+
     pub fn stream(&self) -> &TcpStream {
-        self.reader.get_ref()
+        self.reader.get_ref().socket()
     }
 
     /// Sends bytes; an error means that the gate has closed.
@@ -223,6 +300,13 @@ impl Connection {
         bytes
     }
 
+    /// Reads one byte, or says why there is none.
+    pub fn try_read(&mut self) -> std::io::Result<u8> {
+        let mut byte = [0];
+        self.reader.read_exact(&mut byte)?;
+        Ok(byte[0])
+    }
+
     /// Reads bytes as they come, for what is no longer HTTP.
     pub fn read_exact(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
@@ -230,10 +314,14 @@ impl Connection {
         bytes
     }
 
-    /// Two ends of the same connection, to send and to read at once.
+    /// Two ends of the same connection, which is not encrypted, to send and to read at once.
     pub fn split(self) -> (Connection, Connection) {
+        assert!(
+            matches!(self.reader.get_ref(), Wire::Plain(_)),
+            "one session has one end"
+        );
         let other = self.stream().try_clone().expect("a socket can be cloned");
-        let other = BufReader::new(other);
+        let other = BufReader::new(Wire::Plain(other));
         (self, Connection { reader: other })
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use super::{App, Connection, PATIENCE, Response, eventually};
+use super::{App, Connection, PATIENCE, Response, Trust, eventually};
 
 /// What a verb printed and how it ended.
 #[derive(Debug)]
@@ -130,6 +130,8 @@ pub struct Gate {
     pub folder: Folder,
     /// Its first listener.
     pub address: SocketAddr,
+    /// All of its listeners.
+    pub listeners: Vec<SocketAddr>,
     pub metrics: SocketAddr,
     messages: Arc<Mutex<Vec<String>>>,
 }
@@ -190,6 +192,7 @@ impl Gate {
             child,
             folder,
             address: "0.0.0.0:0".parse().unwrap(),
+            listeners: Vec::new(),
             metrics: "0.0.0.0:0".parse().unwrap(),
             messages,
         };
@@ -208,16 +211,23 @@ impl Gate {
             );
             thread::sleep(std::time::Duration::from_millis(2));
         }
-        self.address = self.announced("listening on http://");
-        self.metrics = self.announced("metrics on http://");
+        self.listeners = self.announced("listening on ");
+        self.address = self.listeners[0];
+        self.metrics = self.announced("metrics on ")[0];
     }
 
-    fn announced(&self, before: &str) -> SocketAddr {
+    /// The addresses of the URLs that follow these words.
+    fn announced(&self, before: &str) -> Vec<SocketAddr> {
         let messages = self.messages();
-        let rest = messages.iter().find_map(|line| line.split_once(before));
-        let (_, rest) = rest.unwrap_or_else(|| panic!("no {before:?} in {messages:#?}"));
-        let address = rest.split([',', '/']).next().unwrap_or_default();
-        address.parse().unwrap()
+        let said = messages.iter().filter_map(|line| line.split_once(before));
+        let said = said.filter_map(|(_, rest)| rest.split_once("://"));
+        let addresses = said.map(|(_, rest)| {
+            let end = rest.find([',', '/']).unwrap_or(rest.len());
+            rest[..end].parse().unwrap()
+        });
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        assert!(!addresses.is_empty(), "no {before:?} in {messages:#?}");
+        addresses
     }
 
     /// Everything that it has written to standard error.
@@ -251,6 +261,23 @@ impl Gate {
 
     pub fn connect(&self) -> Connection {
         Connection::open(self.address)
+    }
+
+    /// A connection over TLS to the server of this name.
+    pub fn encrypted(&self, trust: &Trust, name: &str) -> Connection {
+        let connection = self.try_encrypted(trust, name);
+        connection.expect("the gate completes the handshake")
+    }
+
+    pub fn try_encrypted(&self, trust: &Trust, name: &str) -> std::io::Result<Connection> {
+        self.connect().try_encrypt(trust.config(), name)
+    }
+
+    /// How many connections were closed at the door for this reason.
+    pub fn closed(&self, reason: &str) -> f64 {
+        self.metric(&format!(
+            "tidegate_connections_total{{outcome=\"refused\",reason=\"{reason}\"}}"
+        ))
     }
 
     /// A GET on a connection of its own.

@@ -7,6 +7,7 @@
 //! ```
 
 mod app;
+mod certificates;
 mod client;
 mod crowd;
 mod gate;
@@ -15,6 +16,7 @@ mod load;
 mod tool;
 
 pub use app::{App, Reply, Request, read_head, unused_address};
+pub use certificates::{Authority, Issued, Trust, tls_listener};
 pub use client::{Connection, Response};
 pub use crowd::{PROXIED, client, get_as};
 pub use gate::{Folder, Gate, Output, tidegate, with_upstream};
