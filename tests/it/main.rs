@@ -18,6 +18,8 @@ mod addresses;
 mod admin;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
+/// How large bodies may be: refused by what they say, or cut on their way.
+mod body_sizes;
 /// Caps on open connections: of one client, and of all of them.
 mod caps;
 /// Chunked bodies: malformed ones never reach the app whole, good ones end where they end.
@@ -66,6 +68,8 @@ mod reloading;
 mod route_limits;
 /// Which app a request goes to.
 mod routes;
+/// Requests hidden in the bodies of others: no form of it reaches the app.
+mod smuggling;
 /// What one limit refuses costs nothing of any other.
 mod sparing;
 /// More clients than the table of buckets holds.
