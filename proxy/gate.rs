@@ -12,10 +12,11 @@ use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
-use crate::known::KnownSet;
 use crate::limits::Limits;
+use crate::listener::Listeners;
 use crate::mode::Switch;
 use crate::policy::Policy;
+use crate::prefixes::Published;
 use crate::verdict::{Case, Request};
 
 /// One running gate.
@@ -24,13 +25,19 @@ pub struct Gate {
     /// The rules in force.
     pub policy: ArcSwap<Policy>,
     /// Who is a known customer.
-    pub known: ArcSwap<KnownSet>,
+    pub known: Published,
+    /// Who is shut out.
+    pub blocks: Published,
     /// `observe`, `normal` or `known-only`.
     pub mode: Switch,
     /// What clients and tenants have used.
     pub limits: Limits,
     /// Connections that are open.
     pub connections: Arc<Gauge>,
+    /// TLS handshakes under way.
+    pub handshakes: Arc<Gauge>,
+    /// Where connections are accepted.
+    pub listeners: Listeners,
     /// Metrics and the access log.
     pub account: Account,
     /// Whether the gate is going down.
@@ -54,7 +61,8 @@ impl Gate {
             identity,
             request: Request {
                 route,
-                known: self.known.load().contains(identity.client),
+                known: self.known.contains(identity.client),
+                blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate: is_last(head),
                 too_large: route.is_some_and(|route| head.framing.exceeds(route.max_body)),

@@ -40,6 +40,17 @@ pub struct Tenant<'request> {
     pub source: Option<&'request str>,
 }
 
+/// Who is at the other end of a connection, as far as the connection itself tells.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The peer, or whom the PROXY protocol named in its place.
+    pub address: IpAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+    /// The name in the certificate that it proved to have.
+    pub certificate: Option<Arc<str>>,
+}
+
 /// An address in the one form it is compared in: `::ffff:192.0.2.1` is 192.0.2.1.
 pub fn canonical(address: SocketAddr) -> IpAddr {
     address.ip().to_canonical()
@@ -125,6 +136,7 @@ pub fn identify<'request>(
     policy: &'request Policy,
     hasher: &KeyHasher,
     client: IpAddr,
+    certificate: Option<&'request str>,
     head: &Head<'request>,
 ) -> Identity<'request> {
     let tenant = policy.tenants.as_ref();
@@ -132,7 +144,7 @@ pub fn identify<'request>(
         client,
         client_key: policy.client.key(hasher, client),
         network_key: policy.client.network_key(hasher, client),
-        tenant: tenant.map(|tenants| tenant_of(policy, tenants, hasher, head)),
+        tenant: tenant.map(|tenants| tenant_of(policy, tenants, hasher, certificate, head)),
     }
 }
 
@@ -140,6 +152,7 @@ fn tenant_of<'request>(
     policy: &'request Policy,
     tenants: &'request Tenants,
     hasher: &KeyHasher,
+    certificate: Option<&'request str>,
     head: &Head<'request>,
 ) -> Tenant<'request> {
     let shared = || Tenant {
@@ -158,6 +171,7 @@ fn tenant_of<'request>(
         }
         TenantFrom::Header(field) => from_header(head, field),
         TenantFrom::Cookie(name) => from_cookie(head, name),
+        TenantFrom::ClientCert => certificate,
     };
     let by_host = tenants.from == TenantFrom::Host;
     // What is too long is nobody's, and not worth a hash.

@@ -7,6 +7,8 @@
 pub enum Reason {
     /// A client outside the known set in `known-only`.
     UnknownClient,
+    /// An operator shut the client out.
+    Blocked,
     /// The client's rate is spent.
     ClientRate,
     /// The rate of the client's wider network is spent.
@@ -67,8 +69,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 29] = [
+    pub const ALL: [Reason; 30] = [
         Reason::UnknownClient,
+        Reason::Blocked,
         Reason::ClientRate,
         Reason::NetworkRate,
         Reason::TenantRate,
@@ -103,6 +106,7 @@ impl Reason {
     pub fn label(self) -> &'static str {
         match self {
             Reason::UnknownClient => "unknown_client",
+            Reason::Blocked => "blocked",
             Reason::ClientRate => "client_rate",
             Reason::NetworkRate => "network_rate",
             Reason::TenantRate => "tenant_rate",

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -25,15 +25,17 @@ use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::admin::{self, Addresses, Admin, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
-use crate::door::Filter;
+use crate::door::{Blocks, Filter};
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
 use crate::known::Book;
 use crate::limits::Limits;
+use crate::listener::Listeners;
 use crate::lists::FromFile;
 use crate::mode::Switch;
-use crate::policy::Upstreams;
+use crate::policy::{Caps, Upstreams};
+use crate::prefixes::{self, Published};
 use crate::reload::{Reloader, Running};
 use crate::state::{self, StateFile};
 use crate::tenants::{Moved, Moves, Roster};
@@ -52,9 +54,10 @@ const RUNTIME_END: Duration = Duration::from_secs(2);
 /// # Errors
 /// When something it needs to start is not to be had: a port, a socket, memory, a file.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    descriptors::raise(config.connections.total);
+    let caps = descriptors::fit(&config)?;
     let known = Book::read_files(&config.known.files)?;
     let roster = Roster::read(&config)?;
+    let listeners = Listeners::read(&config)?;
     let sockets = Sockets::bind(&config)?;
     state::create_directory(&config.state.directory)
         .with_context(|| format!("state.directory {}", config.state.directory.display()))?;
@@ -64,10 +67,19 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
     let traffic = traffic_runtime(&config)?;
-    let (gate, reloader) = build(config, roster, known, log, traffic.handle())?;
+    let (gate, reloader, blocks) = build(
+        config,
+        caps,
+        roster,
+        known,
+        listeners,
+        log,
+        traffic.handle(),
+    )?;
     let admin = Admin {
         gate: gate.clone(),
         reloader,
+        blocks,
         addresses: sockets.addresses.clone(),
         rates: Rates::default(),
         tracked: Tracked::default(),
@@ -75,7 +87,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     };
     let admin = admin::start(admin, sockets.admin, sockets.metrics)?;
     let (shutdown, draining) = watch::channel(false);
-    let accepting = traffic.spawn(Proxy::new(&gate, sockets.traffic).serve(draining));
+    let accepting = traffic.spawn(accept(&gate, sockets.traffic, &draining));
     announce(&gate, &sockets.addresses);
     // An error means that the admin side is gone, and with it the way to end in order.
     let _ = admin.ends.recv();
@@ -90,8 +102,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn announce(gate: &Gate, addresses: &Addresses) {
-    for address in &addresses.listeners {
-        tracing::info!("listening on http://{address}");
+    for (listener, address) in gate.listeners.iter().zip(&addresses.listeners) {
+        let rules = listener.rules.load();
+        let scheme = if rules.tls.is_some() { "https" } else { "http" };
+        let header = match rules.proxy_protocol {
+            true => ", with a PROXY protocol header",
+            false => "",
+        };
+        tracing::info!("listening on {scheme}://{address}{header}");
     }
     if let Some(metrics) = addresses.metrics {
         tracing::info!("metrics on http://{metrics}/metrics");
@@ -99,7 +117,7 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     tracing::info!(
         "mode {}, {} known prefixes",
         gate.mode.mode(),
-        gate.known.load().len()
+        gate.known.len()
     );
 }
 
@@ -118,11 +136,13 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
 /// Everything that the stages share, and what replaces it on a reload.
 fn build(
     config: Config,
+    caps: Caps,
     roster: Roster,
     known: Vec<FromFile<IpNet>>,
+    listeners: Listeners,
     log: LogWriter,
     traffic: &Handle,
-) -> anyhow::Result<(Arc<Gate>, Reloader)> {
+) -> anyhow::Result<(Arc<Gate>, Reloader, Blocks)> {
     let directory = config.state.directory.clone();
     let limits = Limits::new(config.client.max_tracked, config.connections.total)
         .context("client.max_tracked")?;
@@ -133,15 +153,16 @@ fn build(
     forget_ended(&moves, &config);
     moves.replace(moves.among(&roster));
     let (mode, sample) = (config.mode, config.log.sample);
-    let running = Running::new(config, upstreams, roster);
-    for warning in running.warnings() {
+    let running = Running::new(config, caps, upstreams, roster);
+    for warning in running.warnings().into_iter().chain(listeners.warnings()) {
         tracing::warn!("{warning}");
     }
     let policy = running.policy(&moves.list(), &limits)?;
     limits.table.put_in_force();
     let gate = Arc::new(Gate {
         policy: ArcSwap::from_pointee(policy),
-        known: ArcSwap::from_pointee(book.set()),
+        known: Published::of(book.set()),
+        blocks: Published::default(),
         mode: Switch::open(
             StateFile::new(&directory, "mode.json"),
             mode,
@@ -149,6 +170,8 @@ fn build(
         ),
         limits,
         connections: Arc::new(Gauge::new()),
+        handshakes: Arc::new(Gauge::new()),
+        listeners,
         account: Account {
             metrics: Metrics::new().context("the metrics")?,
             log: AccessLog::new(log, sample),
@@ -156,7 +179,9 @@ fn build(
         draining: AtomicBool::new(false),
     });
     let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
-    Ok((gate, reloader))
+    let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
+    let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
+    Ok((gate, reloader, blocks))
 }
 
 /// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
@@ -272,39 +297,43 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Pingora's listening service with the gate's connection app.
-struct Proxy {
-    service: Service<ConnectionApp>,
-    sockets: ListenFds,
-}
-
-impl Proxy {
-    fn new(gate: &Arc<Gate>, sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
-        let conf = Arc::new(ServerConf::default());
+/// Accepts connections until shutdown, each listener by a service of Pingora's: they differ in what
+/// their connections begin with.
+fn accept(
+    gate: &Arc<Gate>,
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    shutdown: &watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let conf = Arc::new(ServerConf::default());
+    let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
+    let on_their_way = Arc::new(AtomicU32::new(0));
+    let each = gate.listeners.iter().zip(sockets);
+    let services = each.map(|(listener, (address, socket))| {
         let app = ConnectionApp {
             gate: gate.clone(),
-            proxy: Arc::new(pingora_proxy::http_proxy(&conf, Forwarder)),
+            listener: listener.clone(),
+            proxy: proxy.clone(),
         };
         let mut service = Service::new("traffic".to_owned(), app);
+        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let name = address.to_string();
+        service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
+        service.set_connection_filter(Arc::new(Filter::new(
+            gate.clone(),
+            listener.clone(),
+            on_their_way.clone(),
+        )));
+        // Pingora's listener owns it from here on, and closes it when it stops accepting.
         let mut fds = Fds::new();
-        for (address, socket) in sockets {
-            let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
-            let name = address.to_string();
-            service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
-            // Pingora's listener owns it from here on, and closes it when it stops accepting.
-            fds.add(name, socket.into_raw_fd());
-        }
-        service.set_connection_filter(Arc::new(Filter(gate.clone())));
-        Proxy {
-            service,
-            sockets: Arc::new(parking_lot::Mutex::new(fds)),
-        }
-    }
-
-    async fn serve(mut self, shutdown: watch::Receiver<bool>) {
-        self.service
-            .start_service(Some(self.sockets), shutdown, 1)
-            .await;
+        fds.add(name, socket.into_raw_fd());
+        let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
+        let shutdown = shutdown.clone();
+        async move { service.start_service(Some(fds), shutdown, 1).await }
+    });
+    let services: Vec<_> = services.collect();
+    async move {
+        let mut running = tokio::task::JoinSet::from_iter(services);
+        while running.join_next().await.is_some() {}
     }
 }
 

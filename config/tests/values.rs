@@ -341,3 +341,18 @@ fn the_schema_is_for_editors() {
             .is_some_and(|name| name.contains("2020-12"))
     );
 }
+
+#[test]
+fn a_twentieth_of_the_connections_is_reserved_unless_it_is_said() {
+    for (text, total, reserved) in [
+        ("", 10_000, 500),
+        ("[connections]\ntotal = 200", 200, 10),
+        ("[connections]\ntotal = 19", 19, 0),
+        ("[connections]\nreserved_for_known = 0", 10_000, 0),
+        ("[connections]\nreserved_for_known = 9_999", 10_000, 9_999),
+    ] {
+        let connections = with(text).connections;
+        let found = (connections.total.get(), connections.reserved_for_known);
+        assert_eq!(found, (total, reserved), "{text}");
+    }
+}

@@ -15,6 +15,14 @@ pub enum Closing {
     TunnelIdle,
     /// The gate goes down.
     Drained,
+    /// Too many of its requests over HTTP/2 were malformed.
+    Malformed,
+    /// A flood of HTTP/2 frames that ask for nothing.
+    Http2Frames,
+    /// HTTP/2 streams opened to be cancelled.
+    Http2Resets,
+    /// An HTTP/2 header block that did not end in time, or in too many pieces.
+    Http2HeaderBlock,
     /// Its last request ended it: the client asked for that, or it was refused or failed in a way
     /// that nothing can follow.
     Request,
@@ -22,7 +30,7 @@ pub enum Closing {
 
 impl Closing {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Closing; 8] = [
+    pub const ALL: [Closing; 12] = [
         Closing::Client,
         Closing::NoRequest,
         Closing::KeepaliveIdle,
@@ -30,6 +38,10 @@ impl Closing {
         Closing::RequestsLimit,
         Closing::TunnelIdle,
         Closing::Drained,
+        Closing::Malformed,
+        Closing::Http2Frames,
+        Closing::Http2Resets,
+        Closing::Http2HeaderBlock,
         Closing::Request,
     ];
 
@@ -43,6 +55,10 @@ impl Closing {
             Closing::RequestsLimit => "requests_limit",
             Closing::TunnelIdle => "tunnel_idle",
             Closing::Drained => "drained",
+            Closing::Malformed => "malformed",
+            Closing::Http2Frames => "http2_frames",
+            Closing::Http2Resets => "http2_resets",
+            Closing::Http2HeaderBlock => "http2_header_block",
             Closing::Request => "request",
         }
     }

@@ -8,6 +8,7 @@ use tidegate_config::Config;
 use super::{Context, Format, output};
 use crate::known::Book;
 use crate::limits::Limits;
+use crate::listener::Listeners;
 use crate::policy::{Policy, Upstreams};
 use crate::tenants::Roster;
 
@@ -30,7 +31,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let config = Config::load(&arguments.file)?;
     Book::read_files(&config.known.files)?;
     let roster = Roster::read(&config)?;
-    let warnings: Vec<&String> = config.warnings.iter().chain(&roster.warnings).collect();
+    let listeners = Listeners::read(&config)?.warnings();
+    let warnings = config.warnings.iter().chain(&roster.warnings);
+    let warnings: Vec<&String> = warnings.chain(&listeners).collect();
     let limits = Limits::new(SMALL_TABLE, config.connections.total)?;
     let upstreams: Upstreams = config
         .upstreams

@@ -1,82 +1,84 @@
 //! The door: which connections are let in, before anything is spent on them.
 
+mod admission;
+mod blocks;
+
+pub use admission::{Guard, Place, admit, admit_client, admit_total, look, look_at_total};
+pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use pingora_core::listeners::ConnectionFilter;
-use tidegate_config::Mode;
-use tidegate_limit::{GaugePermit, Permit};
 
 use crate::gate::Gate;
 use crate::identity::canonical;
+use crate::listener::Listener;
 
 /// Why a connection was closed before anything was read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DoorReason {
+    /// An operator shut the client out.
+    Blocked,
+    /// A client outside the known set in `known-only`.
+    UnknownClient,
     /// As many connections are open as may be.
     Total,
+    /// As many connections are open as unknown clients may have.
+    Reserved,
     /// As many connections of this client are open as it may have.
     Client,
+    /// A PROXY protocol header is required, and this peer may not send one.
+    ProxyUntrusted,
+    /// What came is no PROXY protocol header.
+    ProxyMalformed,
+    /// No whole PROXY protocol header came in time.
+    ProxyTimeout,
+    /// As many TLS handshakes are under way as may be.
+    TlsHandshakes,
+    /// The TLS handshake was not done in time.
+    TlsTimeout,
+    /// What came is not TLS, or client and gate have no protocol, cipher or certificate in common.
+    TlsFailed,
+    /// The connection ended before it was one that speaks HTTP.
+    Gone,
 }
 
 impl DoorReason {
     /// Every reason.
-    pub const ALL: [DoorReason; 2] = [DoorReason::Total, DoorReason::Client];
+    pub const ALL: [DoorReason; 12] = [
+        DoorReason::Blocked,
+        DoorReason::UnknownClient,
+        DoorReason::Total,
+        DoorReason::Reserved,
+        DoorReason::Client,
+        DoorReason::ProxyUntrusted,
+        DoorReason::ProxyMalformed,
+        DoorReason::ProxyTimeout,
+        DoorReason::TlsHandshakes,
+        DoorReason::TlsTimeout,
+        DoorReason::TlsFailed,
+        DoorReason::Gone,
+    ];
 
     /// The value of the `reason` label.
     pub fn label(self) -> &'static str {
         match self {
+            DoorReason::Blocked => "blocked",
+            DoorReason::UnknownClient => "unknown_client",
             DoorReason::Total => "total",
+            DoorReason::Reserved => "reserved",
             DoorReason::Client => "client",
+            DoorReason::ProxyUntrusted => "proxy_untrusted",
+            DoorReason::ProxyMalformed => "proxy_malformed",
+            DoorReason::ProxyTimeout => "proxy_timeout",
+            DoorReason::TlsHandshakes => "tls_handshakes",
+            DoorReason::TlsTimeout => "tls_timeout",
+            DoorReason::TlsFailed => "tls_failed",
+            DoorReason::Gone => "gone",
         }
-    }
-}
-
-/// A connection's places in the caps; it gives them back when dropped, however the connection ends.
-#[derive(Debug)]
-pub struct Guard {
-    _total: GaugePermit,
-    /// None when the cap is a trusted proxy's, or not enforced.
-    _client: Option<Permit>,
-}
-
-/// Takes the places of a connection from `peer`.
-///
-/// # Errors
-/// When a cap is reached.
-pub fn admit(gate: &Gate, peer: IpAddr) -> Result<Guard, DoorReason> {
-    let policy = gate.policy.load();
-    let total = gate.connections.try_acquire(policy.connections.get());
-    let total = total.ok_or(DoorReason::Total)?;
-    // Behind a trusted proxy there are many clients: their number is not this peer's doing.
-    let client = if policy.client.speaks_for_others(peer) {
-        None
-    } else {
-        let key = policy.client.key(&gate.limits.hasher, peer);
-        let place = gate
-            .limits
-            .connections
-            .try_acquire(key, policy.client_connections);
-        if place.is_none() {
-            refuse_client(gate)?;
-        }
-        place
-    };
-    Ok(Guard {
-        _total: total,
-        _client: client,
-    })
-}
-
-/// In `observe` the cap of a client is counted and not enforced.
-fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
-    match gate.mode.mode() {
-        Mode::Observe => {
-            gate.account.would_close(DoorReason::Client);
-            Ok(())
-        }
-        Mode::Normal | Mode::KnownOnly => Err(DoorReason::Client),
     }
 }
 
@@ -86,28 +88,45 @@ fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
 /// Pingora has no hook for a connection that ends between the two. What slips in meanwhile is
 /// refused there.
 #[derive(Debug)]
-pub struct Filter(pub Arc<Gate>);
+pub struct Filter {
+    gate: Arc<Gate>,
+    /// Where the connections come in.
+    listener: Arc<Listener>,
+    /// Connections that were let through and may not have taken their place yet.
+    on_their_way: Arc<AtomicU32>,
+}
 
-/// Whether a connection from `peer` would be let in now; takes nothing.
-///
-/// # Errors
-/// When a cap is reached.
-pub fn look(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
-    let policy = gate.policy.load();
-    if gate.connections.get() >= policy.connections.get() {
-        return Err(DoorReason::Total);
+impl Filter {
+    /// The look into this gate. All of its listeners share `on_their_way`.
+    pub fn new(gate: Arc<Gate>, listener: Arc<Listener>, on_their_way: Arc<AtomicU32>) -> Self {
+        Filter {
+            gate,
+            listener,
+            on_their_way,
+        }
     }
-    if gate.mode.mode() == Mode::Observe || policy.client.speaks_for_others(peer) {
-        return Ok(());
+
+    fn look(&self, peer: IpAddr) -> Result<(), DoorReason> {
+        match self.listener.rules.load().proxy_protocol {
+            // The client is not known yet.
+            true => look_at_total(&self.gate),
+            false => look(&self.gate, peer),
+        }
     }
-    let key = policy.client.key(&gate.limits.hasher, peer);
-    match gate
-        .limits
-        .connections
-        .at_limit(key, policy.client_connections)
-    {
-        true => Err(DoorReason::Client),
-        false => Ok(()),
+
+    /// Lets the connections that are on their way arrive, before more are let through than there are
+    /// places: a backlog is accepted faster than tasks start, and each connection holds a descriptor
+    /// meanwhile. That is once in so many connections as places are free. Whether it was necessary.
+    async fn waited_for_arrivals(&self) -> bool {
+        let most = self.gate.policy.load().caps.total.get();
+        let taken = self.gate.connections.get();
+        if taken.saturating_add(self.on_their_way.load(Relaxed)) < most {
+            return false;
+        }
+        // Runs after the tasks that the accept loop has spawned.
+        tokio::task::yield_now().await;
+        self.on_their_way.store(0, Relaxed);
+        true
     }
 }
 
@@ -117,10 +136,18 @@ impl ConnectionFilter for Filter {
         let Some(peer) = peer else {
             return true;
         };
-        match look(&self.0, canonical(*peer)) {
-            Ok(()) => true,
+        let client = canonical(*peer);
+        let mut looked = self.look(client);
+        if looked.is_ok() && self.waited_for_arrivals().await {
+            looked = self.look(client);
+        }
+        match looked {
+            Ok(()) => {
+                self.on_their_way.fetch_add(1, Relaxed);
+                true
+            }
             Err(reason) => {
-                self.0.account.refused_connection(reason);
+                self.gate.account.refused_connection(reason);
                 false
             }
         }

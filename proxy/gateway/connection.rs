@@ -16,22 +16,27 @@ use pingora_timeout::timeout;
 use tidegate_config::Deadlines;
 use tokio::io::AsyncWriteExt;
 
+use super::arrival::{Arrival, announced, decrypted};
 use super::exchange::Exchange;
 use super::forwarder::Forwarder;
+use super::h2::Http2;
+use super::judgement::Judge;
 use super::pace::Limits;
 use super::paced::{Overdue, PacedStream};
 use super::stream::ClientStream;
-use super::turn::{Asked, Turn, refuse_head, refuse_unread};
+use super::turn::{Asked, Turn};
 use crate::account::Closing;
-use crate::door;
+use crate::door::{self, DoorReason};
 use crate::gate::Gate;
 use crate::head::{self, HeadError};
-use crate::identity::canonical;
+use crate::identity::{Caller, canonical};
+use crate::listener::Listener;
 use crate::reason::Reason;
+use crate::refuse::Persistence;
 
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Empty lines that may stand before a request line: some old clients send one.
 const MAX_EMPTY_LINES: usize = 8;
 
@@ -39,6 +44,8 @@ const MAX_EMPTY_LINES: usize = 8;
 pub struct ConnectionApp {
     /// What the stages share.
     pub gate: Arc<Gate>,
+    /// Where its connections come in.
+    pub listener: Arc<Listener>,
     /// Pingora's proxy with the gate's hooks.
     pub proxy: Arc<HttpProxy<Forwarder>>,
 }
@@ -50,33 +57,64 @@ impl ServerApp for ConnectionApp {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let peer = peer_address(&stream)?;
-        let guard = match door::admit(&self.gate, peer) {
-            Ok(guard) => guard,
-            Err(reason) => {
-                self.gate.account.refused_connection(reason);
-                return None;
+        match self.arrive(stream).await {
+            Ok((arrival, guard)) if arrival.http2 => {
+                self.gate.account.accepted_connection();
+                let connection = Http2 {
+                    app: self.clone(),
+                    caller: arrival.caller,
+                    guard: Arc::new(guard),
+                    shutdown: shutdown.clone(),
+                };
+                let stream = PacedStream::new(arrival.stream);
+                let closing = Box::pin(connection.serve(stream)).await;
+                self.gate.account.closed_connection(closing);
             }
-        };
-        self.gate.account.accepted_connection();
-        let mut connection = Connection {
-            app: self,
-            peer,
-            deadlines: Deadlines::default(),
-            requests: 0,
-            most: u32::MAX,
-            shutdown: shutdown.clone(),
-            out: BytesMut::new(),
-        };
-        let stream = Box::new(ClientStream::new(PacedStream::new(stream)));
-        let closing = connection.serve(stream).await;
-        self.gate.account.closed_connection(closing);
-        drop(guard);
+            Ok((arrival, guard)) => {
+                self.gate.account.accepted_connection();
+                let connection = Connection {
+                    app: self,
+                    caller: arrival.caller,
+                    deadlines: Deadlines::default(),
+                    requests: 0,
+                    most: u32::MAX,
+                    shutdown: shutdown.clone(),
+                    out: BytesMut::new(),
+                };
+                let closing = connection.serve(PacedStream::new(arrival.stream)).await;
+                self.gate.account.closed_connection(closing);
+                drop(guard);
+            }
+            Err(reason) => self.gate.account.refused_connection(reason),
+        }
         None
     }
 
     // `cleanup` stays empty: Pingora's would tell its proxy to drop every session that is reading
     // its head. Here a session has its whole head from the start, and idle connections are ours.
+}
+
+impl ConnectionApp {
+    /// Everything before HTTP. What few connections need is in a box, so that the others do not carry
+    /// room for it to their end.
+    async fn arrive(&self, mut stream: Stream) -> Result<(Arrival, door::Guard), DoorReason> {
+        let mut address = peer_address(&stream).ok_or(DoorReason::Gone)?;
+        let rules = self.listener.rules.load_full();
+        let deadlines = self.gate.policy.load().deadlines.clone();
+        let gate = &self.gate;
+        let guard = if rules.proxy_protocol {
+            let place = door::admit_total(gate)?;
+            address = Box::pin(announced(gate, &deadlines, &mut stream, address)).await?;
+            door::admit_client(gate, place, address)?
+        } else {
+            door::admit(gate, address)?
+        };
+        let arrival = match &rules.tls {
+            Some(tls) => Box::pin(decrypted(gate, &deadlines, tls, stream, address)).await?,
+            None => Arrival::plain(stream, address),
+        };
+        Ok((arrival, guard))
+    }
 }
 
 fn peer_address(stream: &Stream) -> Option<IpAddr> {
@@ -87,7 +125,7 @@ fn peer_address(stream: &Stream) -> Option<IpAddr> {
 
 struct Connection<'app> {
     app: &'app ConnectionApp,
-    peer: IpAddr,
+    caller: Caller,
     deadlines: Deadlines,
     /// Requests so far.
     requests: u32,
@@ -118,7 +156,8 @@ enum End {
 }
 
 impl Connection<'_> {
-    async fn serve(&mut self, mut stream: Box<ClientStream>) -> Closing {
+    async fn serve(mut self, stream: PacedStream) -> Closing {
+        let mut stream = Box::new(ClientStream::new(stream));
         loop {
             self.read_policy(&mut stream);
             let length = match self.next_head(&mut stream).await {
@@ -169,14 +208,7 @@ impl Connection<'_> {
         let policy = self.app.gate.policy.load();
         self.deadlines.clone_from(&policy.deadlines);
         self.most = policy.requests_per_connection.get();
-        let body = Limits {
-            idle: self.deadlines.request_body_idle,
-            rate: self.deadlines.request_body_rate,
-        };
-        let response = Limits {
-            idle: self.deadlines.response_body_idle,
-            rate: self.deadlines.response_body_rate,
-        };
+        let (body, response) = Limits::of(&self.deadlines);
         stream.begin(body, response);
     }
 
@@ -191,13 +223,23 @@ impl Connection<'_> {
         }
     }
 
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            gate: &self.app.gate,
+            caller: &self.caller,
+            last: *self.shutdown.borrow() || self.requests >= self.most,
+        }
+    }
+
     fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
         let asked = Asked {
-            gate: &self.app.gate,
-            peer: self.peer,
+            judge: Judge {
+                gate: &self.app.gate,
+                caller: &self.caller,
+                last: *self.shutdown.borrow() || self.requests >= self.most,
+            },
             buffered: stream.buffered(),
             length,
-            last: *self.shutdown.borrow() || self.requests >= self.most,
         };
         asked.take(&mut self.out)
     }
@@ -280,20 +322,19 @@ impl Connection<'_> {
         // put off.
         session.set_read_timeout(None);
         session.set_pipelined_prefix(head);
-        session.set_connection_user_context(Some(exchange));
-        let reused = self.app.proxy.process_new_http(session, &self.shutdown);
-        let (stream, _) = reused.await?.consume();
+        let proxied = self.app.proxy.process_new_http(session, &self.shutdown);
+        let (stream, _) = exchange.carried_by(proxied).await?.consume();
         let mut stream = stream.into_any().downcast::<ClientStream>().ok()?;
         stream.end_body().then_some(stream)
     }
 
     async fn end(&mut self, stream: Box<ClientStream>, end: End) -> Closing {
-        let gate = &self.app.gate;
-        match end {
+        let reply = match end {
             End::Quiet(closing) => return closing,
-            End::Head(error) => refuse_head(gate, self.peer, error, &mut self.out),
-            End::Late => refuse_unread(gate, self.peer, Reason::HeadTimeout, &mut self.out),
-        }
+            End::Head(error) => self.judge().refuse_head(error),
+            End::Late => self.judge().refuse_unread(Reason::HeadTimeout),
+        };
+        reply.write_http1(Persistence::Close, true, &mut self.out);
         self.close(stream).await;
         Closing::Request
     }

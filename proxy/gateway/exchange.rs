@@ -1,5 +1,6 @@
 //! One forwarded request, from the verdict to the account.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use tidegate_config::Deadlines;
+use tokio::task_local;
 
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
@@ -27,6 +29,8 @@ pub struct Exchange {
     pub upstream: Arc<Upstream>,
     /// The other end of the connection.
     pub peer: IpAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
     /// Whether it was believed about the client's address.
     pub trusted: bool,
     /// The client, as the verdict took it.
@@ -72,7 +76,23 @@ pub struct Ending<'request> {
     pub sent: u64,
 }
 
+task_local! {
+    /// The exchange of the request that is about to be forwarded by this task.
+    static ABOUT_TO: Cell<Option<Box<Exchange>>>;
+}
+
 impl Exchange {
+    /// Runs Pingora's proxy with this as the first request's exchange. It travels beside the session,
+    /// because a session over HTTP/2 takes nothing along.
+    pub async fn carried_by<F: Future>(self: Box<Self>, proxy: F) -> F::Output {
+        ABOUT_TO.scope(Cell::new(Some(self)), proxy).await
+    }
+
+    /// The exchange that the running task carries.
+    pub fn arrived() -> Option<Box<Self>> {
+        ABOUT_TO.try_with(Cell::take).ok().flatten()
+    }
+
     /// Accounts for it.
     pub fn end(&mut self, ending: &Ending) {
         self.accounted = true;

@@ -1,6 +1,5 @@
 //! The hooks of Pingora's proxy: where a forwarded request goes, what it carries, how it ended.
 
-use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -46,20 +45,11 @@ impl ProxyHttp for Forwarder {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        None
+        Exchange::arrived()
     }
 
     /// Pingora's default adds a compression module, at the cost of a look at each response.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    fn on_connection_reuse(
-        &self,
-        _session: &mut Session,
-        context: &mut Context,
-        exchange: Box<dyn Any + Send + Sync>,
-    ) {
-        *context = exchange.downcast().ok();
-    }
 
     async fn upstream_peer(
         &self,
@@ -135,7 +125,13 @@ impl ProxyHttp for Forwarder {
         // RFC 9110 section 15.2: an HTTP/1.0 client knows no interim responses.
         let old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(old);
-        fields::to_upstream(request, exchange.peer, exchange.trusted)
+        let hop = fields::Hop {
+            peer: exchange.peer,
+            trusted: exchange.trusted,
+            secure: exchange.secure,
+            version: session.req_header().version,
+        };
+        fields::to_upstream(request, &hop)
     }
 
     async fn response_filter(

@@ -3,9 +3,13 @@
 //! [`ConnectionApp`] reads and judges request heads itself; what may pass goes to Pingora's proxy,
 //! whose hooks are in [`Forwarder`], with the same bytes and an [`Exchange`] beside them.
 
+mod arrival;
 mod connection;
+mod encrypted;
 mod exchange;
 mod forwarder;
+mod h2;
+mod judgement;
 mod pace;
 mod paced;
 mod stream;

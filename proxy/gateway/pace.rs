@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tidegate_config::Deadlines;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How often a wait that lasts is looked at: by so much at most is a deadline overrun.
@@ -24,6 +25,21 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes per second of waiting that it must at least move; 0 for none.
     pub rate: u64,
+}
+
+impl Limits {
+    /// Those of a request's body, and of its response.
+    pub fn of(deadlines: &Deadlines) -> (Limits, Limits) {
+        let body = Limits {
+            idle: deadlines.request_body_idle,
+            rate: deadlines.request_body_rate,
+        };
+        let response = Limits {
+            idle: deadlines.response_body_idle,
+            rate: deadlines.response_body_rate,
+        };
+        (body, response)
+    }
 }
 
 /// How a client broke its limits.

@@ -49,9 +49,31 @@ pub enum Overdue {
 }
 
 impl Overdue {
+    /// It was waited for bytes of the client.
+    pub fn receiving(fault: Fault) -> Overdue {
+        match fault {
+            Fault::Idle => Overdue::Receiving,
+            Fault::Slow => Overdue::ReceivingSlowly,
+        }
+    }
+
+    /// It was waited for the client to take bytes.
+    pub fn sending(fault: Fault) -> Overdue {
+        match fault {
+            Fault::Idle => Overdue::Sending,
+            Fault::Slow => Overdue::SendingSlowly,
+        }
+    }
+
     /// Why an error came, if it was this.
     pub fn of(error: &io::Error) -> Option<Overdue> {
         error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl From<Overdue> for io::Error {
+    fn from(overdue: Overdue) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, overdue)
     }
 }
 
@@ -99,10 +121,7 @@ impl PacedStream {
         }
         let received = self.received;
         let fault = std::task::ready!(self.receiving.poll_fault(cx, || received));
-        Poll::Ready(Err(overdue(match fault {
-            Fault::Idle => Overdue::Receiving,
-            Fault::Slow => Overdue::ReceivingSlowly,
-        })))
+        Poll::Ready(Err(Overdue::receiving(fault).into()))
     }
 
     /// Turns a write that waits too long for the client into an error.
@@ -117,10 +136,8 @@ impl PacedStream {
         }
         let (socket, written) = (self.io.id(), self.written);
         let fault = self.sending.poll_fault(cx, || taken(socket, written));
-        Poll::Ready(Err(overdue(match std::task::ready!(fault) {
-            Fault::Idle => Overdue::Sending,
-            Fault::Slow => Overdue::SendingSlowly,
-        })))
+        let fault = std::task::ready!(fault);
+        Poll::Ready(Err(Overdue::sending(fault).into()))
     }
 
     fn count(&mut self, written: &Poll<io::Result<usize>>) {
@@ -135,10 +152,6 @@ impl PacedStream {
 /// more. `written`: what to go by where the system does not say.
 fn taken(socket: UniqueIDType, written: u64) -> u64 {
     get_tcp_info(socket).map_or(written, |info| info.tcpi_bytes_acked)
-}
-
-fn overdue(overdue: Overdue) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, overdue)
 }
 
 impl AsyncRead for PacedStream {

@@ -4,6 +4,7 @@ mod tenants;
 
 pub use tenants::{MoveError, Placed};
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -18,9 +19,10 @@ use crate::admin::wire::Reloaded;
 use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
-use crate::known::{Book, Published};
+use crate::known::{Book, Customers};
 use crate::limits::Limits;
-use crate::policy::{Policy, Upstreams};
+use crate::listener;
+use crate::policy::{Caps, Policy, Upstreams};
 use crate::server::resolved_upstreams;
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
@@ -34,7 +36,7 @@ pub struct Reloader {
     gate: Arc<Gate>,
     running: ArcSwap<Running>,
     /// The known customers.
-    pub known: Published,
+    pub known: Customers,
     moves: Moves,
     traffic: Handle,
     problem: Mutex<Option<String>>,
@@ -48,6 +50,7 @@ pub struct Reloader {
 #[derive(Debug)]
 pub struct Running {
     config: Config,
+    caps: Caps,
     upstreams: Upstreams,
     roster: Roster,
     /// The file as it was, to say what is different.
@@ -55,11 +58,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// A configuration with the upstreams and tenants that it names.
-    pub fn new(config: Config, upstreams: Upstreams, roster: Roster) -> Self {
+    /// A configuration with the upstreams and tenants that it names, and as many connections as fit.
+    pub fn new(config: Config, caps: Caps, upstreams: Upstreams, roster: Roster) -> Self {
         let written = config.source.as_deref().map(Written::read);
         Running {
             config,
+            caps,
             upstreams,
             roster,
             written: written.unwrap_or_default(),
@@ -82,7 +86,7 @@ impl Running {
     /// What should be looked at.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.config.warnings.iter().chain(&self.roster.warnings);
-        warnings.cloned().collect()
+        warnings.cloned().chain(self.caps.warning()).collect()
     }
 
     /// As with known customers: tenants do not leave by the half.
@@ -101,7 +105,11 @@ impl Running {
     /// # Errors
     /// See [`Policy::new`].
     pub fn policy(&self, moves: &[Moved], limits: &Limits) -> anyhow::Result<Policy> {
-        Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)
+        let asked = Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)?;
+        Ok(Policy {
+            caps: self.caps,
+            ..asked
+        })
     }
 }
 
@@ -115,7 +123,7 @@ impl Reloader {
         traffic: Handle,
     ) -> Self {
         Reloader {
-            known: Published::new(gate.clone(), book),
+            known: Customers::new(gate.clone(), book),
             gate,
             running: ArcSwap::from_pointee(running),
             moves,
@@ -161,18 +169,21 @@ impl Reloader {
         refuse_static_changes(&running.config, &config)?;
         let known = Book::read_files(&config.known.files)?;
         let roster = Roster::read(&config)?;
+        let listeners = self.gate.listeners.read_again(&config)?;
         if !force {
             self.known.refuse_shrunk(&known)?;
             running.refuse_shrunk(&roster)?;
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
-        descriptors::raise(config.connections.total);
-        let next = Running::new(config, upstreams, roster);
+        let caps = descriptors::fit(&config)?;
+        let next = Running::new(config, caps, upstreams, roster);
         let mut changes = running.changes(&next);
-        let warnings = next.warnings();
+        let mut warnings = next.warnings();
+        warnings.extend(listeners.iter().flat_map(listener::warnings));
         let sample = next.config.log.sample;
         self.publish(next)?;
         self.gate.account.log.set_sample(sample);
+        changes.extend(self.gate.listeners.replace(listeners));
         changes.extend(self.known.replace_files(known));
         Ok(Reloaded { changes, warnings })
     }
@@ -230,10 +241,15 @@ impl Reloader {
     }
 }
 
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let listeners = config.listeners.iter();
+    listeners.map(|listener| listener.address).collect()
+}
+
 /// What is fixed when the gate starts: sockets, and memory that is allocated once.
 fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()> {
     let fixed = [
-        ("listener", running.listeners != wanted.listeners),
+        ("listener.address", addresses(running) != addresses(wanted)),
         ("threads", running.threads != wanted.threads),
         (
             "client.max_tracked",

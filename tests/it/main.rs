@@ -16,6 +16,8 @@ mod harness;
 mod addresses;
 /// The admin side: verbs, the API, and those who abuse its socket.
 mod admin;
+/// Blocks: at once, in every mode, until their end, across restarts, and not by accident.
+mod blocks;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
 /// How large bodies may be: refused by what they say, or cut on their way.
@@ -30,6 +32,8 @@ mod config_errors;
 mod credentials;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
+/// The door: who is let in while places, files or the mode allow few, and what is told of the rest.
+mod door;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
 mod draining;
 /// Why a request is decided as it is: told, and not touched.

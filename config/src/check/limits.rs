@@ -95,9 +95,26 @@ fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Writte
 }
 
 /// The caps on all connections together.
-pub(super) fn connections(raw: &raw::Connections) -> Connections {
+pub(super) fn connections(findings: &mut Findings<'_>, raw: &raw::Connections) -> Connections {
+    let total = raw.total.unwrap_or(Connections::default().total);
+    let usual = Connections::of(total);
+    let usual = Connections {
+        tls_handshakes: raw.tls_handshakes.unwrap_or(usual.tls_handshakes),
+        ..usual
+    };
+    let Some(reserved) = &raw.reserved_for_known else {
+        return usual;
+    };
+    if *reserved.get_ref() >= total.get() {
+        let right = format!(
+            "somebody else has to get in, too, and total is {total}: write a number below {total}"
+        );
+        findings.wrong(&reserved.span(), &right);
+        return usual;
+    }
     Connections {
-        total: raw.total.unwrap_or(Connections::default().total),
+        reserved_for_known: *reserved.get_ref(),
+        ..usual
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod costs;
 mod limits;
+mod listeners;
 mod network;
 mod operation;
 mod routes;
@@ -25,11 +26,16 @@ pub(crate) fn check(
     let mut findings = Findings::new(document);
     let folder = Folder::of(source);
 
-    let listeners = network::listeners(&mut findings, raw.listener);
+    let listeners = listeners::listeners(&mut findings, raw.listener, &folder);
     let metrics = network::metrics(&mut findings, raw.metrics, &listeners);
     let upstreams = network::upstreams(&mut findings, raw.upstream);
     let routes = routes::routes(&mut findings, raw.route, &upstreams);
     let client = limits::client(&mut findings, raw.client);
+    listeners::refuse_untrusted_headers(
+        &mut findings,
+        &listeners,
+        client.trusted_proxies.is_empty(),
+    );
     let tiers = tenants::tiers(&mut findings, raw.tier);
     let tenant = tenants::tenant(&mut findings, raw.tenant, &tiers, &folder);
     let tenants = tenants::tenants(&mut findings, raw.tenants, tenant.as_ref(), &tiers);
@@ -44,7 +50,7 @@ pub(crate) fn check(
         tenant,
         tiers,
         tenants,
-        connections: limits::connections(&raw.connections),
+        connections: limits::connections(&mut findings, &raw.connections),
         known: operation::known(&mut findings, &raw.known, &folder),
         known_only: operation::known_only(&mut findings, raw.known_only),
         deadlines: operation::deadlines(&mut findings, raw.deadlines),

@@ -1,10 +1,8 @@
-//! Where connections come in, and where they go.
+//! Where metrics are served, and where requests go.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::listeners::collide;
 use crate::{
     checked::{Listener, Metrics, RESOLVE_EVERY, Server, Upstream},
     findings::Findings,
@@ -13,53 +11,11 @@ use crate::{
     source::shortened,
 };
 
-/// What to write when there is no listener.
-const NO_LISTENER: &str = "found no listener; write where connections are accepted:
-
-[[listener]]
-address = \"127.0.0.1:8080\"";
-
 /// What to write when there is no upstream.
 const NO_UPSTREAM: &str = "found no upstream; write where your app is:
 
 [upstream.app]
 servers = [\"127.0.0.1:3000\"]";
-
-/// At least one listener, and no two that the system would not bind together.
-pub(super) fn listeners(findings: &mut Findings<'_>, raw: Vec<raw::Listener>) -> Vec<Listener> {
-    if raw.is_empty() {
-        findings.missing("listener", NO_LISTENER);
-    }
-    let mut listeners: Vec<Listener> = Vec::new();
-    for listener in raw {
-        let Some(address) = findings.read(&listener.address) else {
-            continue;
-        };
-        if let Some(other) = listeners
-            .iter()
-            .find(|other| collide(other.address, address))
-        {
-            let right = format!(
-                "another listener has \"{}\", and both cannot be bound: remove one, or change \
-                 its port",
-                other.address
-            );
-            findings.wrong(&listener.address.span(), &right);
-        }
-        listeners.push(Listener { address });
-    }
-    listeners
-}
-
-/// Whether the system refuses to bind both. On Linux `[::]` takes IPv4 in too.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    let takes_all = |all: SocketAddr, one: SocketAddr| {
-        all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
-    };
-    a.port() == b.port()
-        && a.port() != 0
-        && (a.ip() == b.ip() || takes_all(a, b) || takes_all(b, a))
-}
 
 /// The metrics listener, which must not take a traffic listener's place.
 pub(super) fn metrics(
@@ -74,7 +30,7 @@ pub(super) fn metrics(
     };
     let taken =
         |listener: &&Listener| address.is_some_and(|address| collide(listener.address, address));
-    if let Some(Listener { address: other }) = listeners.iter().find(taken) {
+    if let Some(Listener { address: other, .. }) = listeners.iter().find(taken) {
         let right =
             format!("a listener for traffic has \"{other}\": metrics need a port of their own");
         match &raw.address {
@@ -137,29 +93,5 @@ pub(super) fn check_name(findings: &mut Findings<'_>, table: &str, name: &str) {
     match findings.document.span_of(&[table, name]) {
         Some(span) => findings.problem(&span, message),
         None => findings.missing(table, &message),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn listeners_collide_when_the_system_says_so() {
-        for (a, b, expected) in [
-            ("127.0.0.1:80", "127.0.0.1:80", true),
-            ("0.0.0.0:80", "127.0.0.1:80", true),
-            ("[::]:80", "127.0.0.1:80", true),
-            ("[::]:80", "[::1]:80", true),
-            ("[::]:80", "0.0.0.0:80", true),
-            ("0.0.0.0:80", "[::1]:80", false),
-            ("127.0.0.1:80", "127.0.0.2:80", false),
-            ("127.0.0.1:80", "127.0.0.1:81", false),
-            ("127.0.0.1:0", "127.0.0.1:0", false),
-        ] {
-            let (first, second) = (a.parse().unwrap(), b.parse().unwrap());
-            assert_eq!(collide(first, second), expected, "{a} {b}");
-            assert_eq!(collide(second, first), expected, "{b} {a}");
-        }
     }
 }

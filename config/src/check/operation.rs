@@ -43,6 +43,8 @@ pub(super) fn deadlines(findings: &mut Findings<'_>, raw: raw::Deadlines) -> Dea
         findings.read_or(written, Deadline(default)).0
     };
     Deadlines {
+        proxy_header: read(raw.proxy_header, default.proxy_header),
+        tls_handshake: read(raw.tls_handshake, default.tls_handshake),
         request_header: read(raw.request_header, default.request_header),
         request_body_idle: read(raw.request_body_idle, default.request_body_idle),
         request_body_rate,

@@ -137,12 +137,26 @@ pub enum AddressFrom {
 pub struct Connections {
     /// Open connections from all clients.
     pub total: NonZeroU32,
+    /// TLS handshakes under way at a time.
+    pub tls_handshakes: NonZeroU32,
+    /// How many of them only known clients get: below `total`.
+    pub reserved_for_known: u32,
+}
+
+impl Connections {
+    /// So many connections, with the usual share of them reserved: a twentieth.
+    #[must_use]
+    pub fn of(total: NonZeroU32) -> Connections {
+        Connections {
+            total,
+            tls_handshakes: at_least_one(1_000),
+            reserved_for_known: total.get() / 20,
+        }
+    }
 }
 
 impl Default for Connections {
     fn default() -> Connections {
-        Connections {
-            total: at_least_one(10_000),
-        }
+        Connections::of(at_least_one(10_000))
     }
 }

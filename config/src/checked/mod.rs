@@ -19,7 +19,10 @@ pub use operation::{
     default_admin_socket,
 };
 pub(crate) use routing::RESOLVE_EVERY;
-pub use routing::{Listener, Per, Route, RouteLimit, Server, Upstream};
+pub use routing::{
+    Certificate, ClientCertificates, Listener, Per, ProxyProtocol, Route, RouteLimit, Server,
+    Upstream,
+};
 pub use tenants::{LONGEST_TENANT, Listed, SHA256, Tenant, TenantFrom, Tier};
 
 /// A whole configuration that has passed every check that needs no network

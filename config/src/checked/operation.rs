@@ -36,6 +36,10 @@ impl Default for KnownOnly {
 /// How long each step may take: each more than 0 and at most one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deadlines {
+    /// To receive the header of the PROXY protocol.
+    pub proxy_header: Duration,
+    /// To finish a TLS handshake.
+    pub tls_handshake: Duration,
     /// From the first byte of a request, or from the accept, to the end of its head.
     pub request_header: Duration,
     /// Between two parts of a request's body.
@@ -63,6 +67,8 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Deadlines {
         Deadlines {
+            proxy_header: Duration::from_secs(3),
+            tls_handshake: Duration::from_secs(5),
             request_header: Duration::from_secs(10),
             request_body_idle: Duration::from_secs(30),
             // What Apache's mod_reqtimeout asks for (Kestrel: 240 both ways). The slowest modem is

@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::{Ipv6Addr, SocketAddr},
     num::NonZeroU32,
+    path::PathBuf,
     str::FromStr,
     time::Duration,
 };
@@ -18,6 +19,44 @@ use super::Limit;
 pub struct Listener {
     /// The address and port to bind; port 0 lets the system choose one.
     pub address: SocketAddr,
+    /// The certificates it serves TLS with, the first for clients that name no other; empty without
+    /// TLS.
+    pub certificates: Vec<Certificate>,
+    /// What clients' own certificates have to be; `None` when none is asked for.
+    pub client_certificates: Option<ClientCertificates>,
+    /// Whether HTTP/2 is offered; only with TLS.
+    pub http2: bool,
+    /// Whether connections begin with a PROXY protocol header.
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// A certificate and its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The file with the chain, the certificate itself first; absolute.
+    pub chain: PathBuf,
+    /// The file with the private key; absolute.
+    pub key: PathBuf,
+}
+
+/// What clients' own certificates have to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The file with the certificates of the authorities that sign them; absolute.
+    pub authorities: PathBuf,
+    /// Whether a client without one is turned away.
+    pub required: bool,
+}
+
+/// Whether connections begin with a header that names the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyProtocol {
+    /// They do not.
+    #[default]
+    Off,
+    /// They do, version 1 or 2, and come from trusted proxies alone.
+    Required,
 }
 
 /// An app behind the gate.

@@ -55,6 +55,8 @@ pub enum TenantFrom {
     Cookie(String),
     /// This segment of the path, counted from 1. Text form: `path:N`.
     Path(usize),
+    /// The name in the certificate that the client proved to have. Text form: `client-cert`.
+    ClientCert,
 }
 
 impl fmt::Display for TenantFrom {
@@ -64,6 +66,7 @@ impl fmt::Display for TenantFrom {
             TenantFrom::Header(name) => write!(f, "header:{name}"),
             TenantFrom::Cookie(name) => write!(f, "cookie:{name}"),
             TenantFrom::Path(segment) => write!(f, "path:{segment}"),
+            TenantFrom::ClientCert => f.write_str("client-cert"),
         }
     }
 }
@@ -76,8 +79,8 @@ pub const SHA256: &str = "sha256:";
 
 impl TenantFrom {
     /// A tenant as it is listed, in the form in which requests are compared with
-    /// it: a host in lower case, a segment of a path as it is percent-decoded, a
-    /// credential as it is or as `sha256:` and the 64 hexadecimal digits of its
+    /// it: a host in lower case, a segment of a path as it is percent-decoded, the
+    /// name in a certificate as it is, a credential as it is or as `sha256:` and the 64 hexadecimal digits of its
     /// SHA-256 in lower case. It has 1 to [`LONGEST_TENANT`] bytes.
     ///
     /// # Errors

@@ -7,21 +7,28 @@ use crate::checked::{LONGEST_TENANT, SHA256, TenantFrom};
 const DEEPEST_SEGMENT: u64 = 64;
 
 impl Literal for TenantFrom {
-    const EXAMPLES: &'static [&'static str] =
-        &["host", "header:x-api-key", "cookie:session", "path:1"];
-    const PATTERN: Option<&'static str> = Some("^(host|header:.+|cookie:.+|path:[0-9]+)$");
+    const EXAMPLES: &'static [&'static str] = &[
+        "host",
+        "header:x-api-key",
+        "cookie:session",
+        "path:1",
+        "client-cert",
+    ];
+    const PATTERN: Option<&'static str> =
+        Some("^(host|header:.+|cookie:.+|path:[0-9]+|client-cert)$");
 
     fn read(text: &str) -> Result<TenantFrom, String> {
         match text.split_once(':') {
             None if text == "host" => Ok(TenantFrom::Host),
+            None if text == "client-cert" => Ok(TenantFrom::ClientCert),
             Some(("header", name)) if is_token(name) => {
                 Ok(TenantFrom::Header(name.to_ascii_lowercase()))
             }
             Some(("cookie", name)) if is_token(name) => Ok(TenantFrom::Cookie(name.to_owned())),
             Some(("path", segment)) => segment_number(segment),
             _ => Err(
-                "a tenant is told by \"host\", \"header:NAME\", \"cookie:NAME\" or \
-                      \"path:N\", such as \"header:x-api-key\""
+                "a tenant is told by \"host\", \"header:NAME\", \"cookie:NAME\", \"path:N\" \
+                      or \"client-cert\", such as \"header:x-api-key\""
                     .to_owned(),
             ),
         }
@@ -66,6 +73,7 @@ pub(crate) fn listed(from: &TenantFrom, text: &str) -> Result<String, String> {
             Err("the value of a cookie ends before \";\"".to_owned())
         }
         TenantFrom::Header(_) | TenantFrom::Cookie(_) => credential(text),
+        TenantFrom::ClientCert => Ok(text.to_owned()),
     }
 }
 
@@ -120,6 +128,7 @@ mod tests {
             "cookie:Session",
             "path:1",
             "path:64",
+            "client-cert",
         ] {
             assert_eq!(
                 TenantFrom::read(text).map(|from| from.to_string()),

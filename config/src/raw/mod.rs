@@ -5,6 +5,7 @@
 //! the JSON schema. Ranges and examples become part of error messages.
 
 mod listed;
+mod listener;
 mod written;
 
 use std::{
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use listed::{Listed, Own};
+pub(crate) use listener::Listener;
 pub(crate) use written::Written;
 
 use crate::{
@@ -92,14 +94,6 @@ pub(crate) struct File {
     /// Where the mode, learned clients and the audit log are kept.
     #[serde(default)]
     pub(crate) state: State,
-}
-
-/// A place where connections are accepted.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listener {
-    /// The IP address and port to bind; port 0 lets the system choose one.
-    pub(crate) address: Written<SocketAddr>,
 }
 
 /// An app behind the gate.
@@ -237,7 +231,8 @@ pub(crate) struct Limit {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tenant {
     /// Where in a request the tenant's name stands: "host", "header:NAME",
-    /// "cookie:NAME" or "path:N", the segment N of the path counted from 1.
+    /// "cookie:NAME", "path:N", the segment N of the path counted from 1, or
+    /// "client-cert", the name in the client's certificate.
     pub(crate) from: Written<TenantFrom>,
     /// The tier of a tenant that neither `[tenants]` nor a file lists.
     #[schemars(example = &"unverified")]
@@ -267,6 +262,15 @@ pub(crate) struct Connections {
     /// Open connections from all clients. Default: 10_000.
     #[schemars(range(min = 1, max = 10_000_000), example = 10_000)]
     pub(crate) total: Option<NonZeroU32>,
+    /// How many of them only known clients get, so that these still get in
+    /// while everybody else has taken the rest; below total. Default: a
+    /// twentieth of total.
+    #[schemars(with = "Option<u32>", range(min = 0, max = 9_999_999), example = 500)]
+    pub(crate) reserved_for_known: Option<Spanned<u32>>,
+    /// TLS handshakes under way at a time; beyond that only known clients get
+    /// one. Default: 1_000.
+    #[schemars(range(min = 1, max = 1_000_000), example = 1_000)]
+    pub(crate) tls_handshakes: Option<NonZeroU32>,
 }
 
 /// The addresses and prefixes of known customers.
@@ -296,6 +300,10 @@ pub(crate) struct KnownOnly {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Deadlines {
+    /// To receive the header of the PROXY protocol. Default: "3s".
+    pub(crate) proxy_header: Option<Written<Deadline>>,
+    /// To finish a TLS handshake. Default: "5s".
+    pub(crate) tls_handshake: Option<Written<Deadline>>,
     /// To receive the whole head of a request. Default: "10s".
     pub(crate) request_header: Option<Written<Deadline>>,
     /// Between two parts of a request's body. Default: "30s".
