@@ -81,6 +81,10 @@ pub(super) fn read<'buffer>(
                 once(chunked.then_some(()), "two Transfer-Encoding fields")?;
                 chunked = true;
             }
+            14 | 17 if is_framing_with_underscore(field.name) => {
+                let problem = "an underscore in the name of a framing field";
+                return Err(HeadError::Malformed(problem));
+            }
             _ => {}
         }
     }
@@ -96,6 +100,18 @@ pub(super) fn read<'buffer>(
     Ok(options)
 }
 
+/// Apps of the CGI kind read an underscore as a hyphen, and would have a length that nobody else has.
+fn is_framing_with_underscore(name: &str) -> bool {
+    let hyphened = |letter: u8| if letter == b'_' { b'-' } else { letter };
+    let is = |framing: &str| {
+        let letters = name
+            .bytes()
+            .map(|letter| hyphened(letter.to_ascii_lowercase()));
+        letters.eq(framing.bytes())
+    };
+    name.contains('_') && (is("content-length") || is("transfer-encoding"))
+}
+
 fn once<T>(earlier: Option<T>, problem: &'static str) -> Result<(), HeadError> {
     match earlier {
         None => Ok(()),
@@ -104,7 +120,7 @@ fn once<T>(earlier: Option<T>, problem: &'static str) -> Result<(), HeadError> {
 }
 
 /// Digits and nothing else: a sign, a list and a number over 64 bits are each read differently
-/// somewhere.
+/// somewhere. Leading zeros are good (RFC 9110 section 8.6), and some old clients pad with them.
 fn content_length(value: &[u8]) -> Result<u64, HeadError> {
     const PROBLEM: HeadError = HeadError::Malformed("Content-Length is not one decimal number");
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {

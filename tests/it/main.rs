@@ -20,6 +20,8 @@ mod admin;
 mod blocks;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
+/// How large bodies may be: refused by what they say, or cut on their way.
+mod body_sizes;
 /// Caps on open connections: of one client, and of all of them.
 mod caps;
 /// Certificates of listeners: renewed while the gate runs, told of, and looked at before they are used.
@@ -82,6 +84,8 @@ mod reloading;
 mod route_limits;
 /// Which app a request goes to.
 mod routes;
+/// Requests hidden in the bodies of others: no form of it reaches the app.
+mod smuggling;
 /// What one limit refuses costs nothing of any other.
 mod sparing;
 /// More clients than the table of buckets holds.

@@ -153,13 +153,12 @@ fn a_client_that_reads_slowly_but_steadily_is_not_idle() {
     connection.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     // The system lets a write go on when a third of a buffer of megabytes is free: at this pace that
     // takes several idle deadlines.
-    let goes_on = read_slowly(
-        &connection,
-        64 << 10,
-        Duration::from_millis(100),
-        Duration::from_secs(3),
-    );
+    let every = Duration::from_millis(100);
+    let goes_on = read_slowly(&connection, 64 << 10, every, Duration::from_secs(3));
     assert!(goes_on, "ended: {:?}", gate.log(1));
+    // The client would go on reading from its own system's buffer for a while.
+    assert_eq!(gate.metric("tidegate_connections_open"), 1.0);
+    assert_eq!(gate.requests("failed", "response_stalled"), 0.0);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use crate::harness::{
@@ -332,4 +334,67 @@ fn an_app_that_says_100_and_no_more_is_a_bad_gateway() {
     let response = gate.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(response.status, 502, "{response:?}");
     assert_eq!(gate.log(1)[0]["http.response.status_code"], 502);
+}
+
+#[test]
+fn an_app_that_is_killed_at_any_stage_fails_one_request_and_no_other() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // How many bytes it reads, what it says then, and what the client sees of it.
+    let stages = [
+        (0, String::new(), 502),
+        (1, String::new(), 502),
+        (60, String::new(), 502),
+        (100_000, String::new(), 502),
+        (100_000, "HTTP/1.1 100 Continue\r\n\r\n".to_owned(), 502),
+        (100_000, "HTTP/1.1 200 OK\r\nContent-Le".to_owned(), 502),
+        (100_000, HEAD.to_owned(), 200),
+        (100_000, format!("{HEAD}12345"), 200),
+        (100_000, format!("{CHUNKED}5\r\n12"), 200),
+        (100_000, format!("{CHUNKED}2\r\n12\r\n"), 200),
+    ];
+    let stage = Arc::new(AtomicUsize::new(usize::MAX));
+    let (at, script) = (stage.clone(), stages.clone());
+    let app = App::accepting(move |mut stream| {
+        let Some((reads, says, _)) = script.get(at.load(SeqCst)) else {
+            read_head(&mut stream);
+            let _ = stream.write_all(format!("{HEAD}0123456789").as_bytes());
+            return;
+        };
+        let _ = stream.read_exact(&mut vec![0; *reads]);
+        let _ = stream.write_all(says.as_bytes());
+        // What was said arrives before the reset does.
+        std::thread::sleep(Duration::from_millis(20));
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    });
+    let gate = gate(&[app.address], "");
+    for (index, (reads, says, status)) in stages.iter().enumerate() {
+        stage.store(index, SeqCst);
+        let mut client = gate.connect();
+        let started = Instant::now();
+        let body = "x".repeat(200_000);
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let _ = client.try_send(head + &body);
+        let mut head = client.read_head().expect("an answer");
+        if head.status == 100 {
+            head = client.read_head().expect("an answer behind 100");
+        }
+        let case = format!("{reads} bytes read, {says:?} said");
+        // The reset may overtake the head on its way through the gate.
+        let seen = [*status, 502].contains(&head.status);
+        assert!(seen, "{case}: answered {}", head.status);
+        let rest = client.read_to_end();
+        let whole = rest.ends_with(b"0123456789") || rest.ends_with(b"0\r\n\r\n");
+        assert!(head.status == 502 || !whole, "{case}: passed off as whole");
+        assert!(started.elapsed() < Duration::from_secs(2), "{case}");
+        eventually(&format!("{case}: it is counted"), || {
+            failed(&gate, "upstream_broken") == (index + 1) as f64
+        });
+        stage.store(usize::MAX, SeqCst);
+        assert_eq!(gate.get("/").text(), "0123456789", "after {case}");
+    }
 }
