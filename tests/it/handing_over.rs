@@ -185,6 +185,26 @@ fn what_operators_set_survives_with_its_end() {
 }
 
 #[test]
+fn what_the_old_process_does_by_the_clock_is_not_written_over_later_changes() {
+    let (app, latch) = App::waiting_at_slow();
+    let mut gate = gate_before(&app, ROOMY);
+    let mut busy = gate.connect();
+    busy.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    eventually("the request to reach the app", || app.requests() == 1);
+    gate.verb(&["mode", "observe", "--for", "3s"]).good();
+    upgrade(&gate);
+    gate.verb(&["mode", "observe", "--reason", "later"]).good();
+    eventually("the mode to end in the old process", || {
+        gate.has_said("mode observe has ended")
+    });
+    latch.open();
+    assert_eq!(busy.response().status, 200);
+    assert!(gate.wait().success());
+    let written = fs::read_to_string(gate.folder.path("state/mode.json")).unwrap();
+    assert!(written.contains("later"), "the old process wrote {written}");
+}
+
+#[test]
 fn a_client_that_has_used_up_its_limit_stays_limited() {
     let app = App::echoing_paths();
     let gate = gate_before(&app, "[client]\nlimit = { rate = \"1/h\", burst = 10 }\n");

@@ -155,7 +155,7 @@ fn a_file_that_is_gone_leaves_the_old_configuration_in_force() {
 }
 
 #[test]
-fn what_only_a_restart_can_change_is_named_and_nothing_else_is_changed() {
+fn what_only_a_new_process_can_change_is_named_and_nothing_else_is_changed() {
     let app = App::echoing_paths();
     let gate = Gate::start(&burst(&app, 1));
     let mut client = gate.connect();
@@ -167,7 +167,7 @@ fn what_only_a_restart_can_change_is_named_and_nothing_else_is_changed() {
     gate.folder.configure(&moved);
     let output = gate.verb(&["reload"]);
     assert_eq!(output.code, 1, "{output:?}");
-    for word in ["listener", "restart", "nothing was changed"] {
+    for word in ["listener", "tidegate upgrade", "nothing was changed"] {
         assert!(output.stderr.contains(word), "{}", output.stderr);
     }
     assert!(!is_successful(&gate));
