@@ -17,21 +17,30 @@ use crate::head::{self, Head, MAX_FIELDS};
 use crate::identity::{Identity, identify};
 use crate::known::Entry;
 use crate::policy::{ClientRules, Policy};
+use crate::prefixes::Added;
 use crate::reason::Reason;
 use crate::refuse::status;
 use crate::verdict::Case;
 
 pub use asked::Asked;
 
-/// Explains what would be decided now about this request of a client, which is known by these
-/// entries.
+/// The entries that a client's address lies in.
+#[derive(Debug)]
+pub struct Listed {
+    /// Those that make it known.
+    pub known_by: Vec<Entry>,
+    /// Those that shut it out.
+    pub blocked_by: Vec<Added>,
+}
+
+/// Explains what would be decided now about this request of a client, which lies in these entries.
 ///
 /// # Errors
 /// When there can be no such request, or the gate refuses it unread; the text says why.
 pub fn explain(
     gate: &Gate,
     address: IpAddr,
-    known_by: Vec<Entry>,
+    listed: Listed,
     asked: &Asked,
 ) -> Result<Explanation, String> {
     let bytes = asked.head()?;
@@ -50,7 +59,8 @@ pub fn explain(
         network: network(&policy, address),
         speaks_for_others: rules.speaks_for_others(address),
         mode: gate.mode.record(),
-        known_by,
+        known_by: listed.known_by,
+        blocked_by: listed.blocked_by,
         exempt_path: case.request.exempt,
         connections: Use {
             used: gate.limits.connections.count(identity.client_key),
@@ -58,7 +68,7 @@ pub fn explain(
         },
         all_connections: Use {
             used: gate.connections.get(),
-            most: policy.connections.get(),
+            most: policy.caps.total.get(),
         },
         closed_at_door: door::look(gate, address)
             .err()

@@ -12,11 +12,11 @@ use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
-use crate::known::KnownSet;
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
 use crate::policy::Policy;
+use crate::prefixes::Published;
 use crate::verdict::{Case, Request};
 
 /// One running gate.
@@ -25,7 +25,9 @@ pub struct Gate {
     /// The rules in force.
     pub policy: ArcSwap<Policy>,
     /// Who is a known customer.
-    pub known: ArcSwap<KnownSet>,
+    pub known: Published,
+    /// Who is shut out.
+    pub blocks: Published,
     /// `observe`, `normal` or `known-only`.
     pub mode: Switch,
     /// What clients and tenants have used.
@@ -52,15 +54,18 @@ impl Gate {
     ) -> Case<'request, 'gate> {
         // The route, the known set and the clock are looked at while this comes from memory.
         policy.client_limit.limiter.prefetch(identity.client_key);
+        let route = policy.routes.find(head);
         Case {
             policy,
             limits: &self.limits,
             identity,
             request: Request {
-                route: policy.routes.find(head),
-                known: self.known.load().contains(identity.client),
+                route,
+                known: self.known.contains(identity.client),
+                blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate: is_last(head),
+                too_large: route.is_some_and(|route| head.framing.exceeds(route.max_body)),
             },
             mode: self.mode.mode(),
             now: clock::now(),

@@ -43,6 +43,7 @@ pub mod lists;
 pub mod mode;
 pub mod notify;
 pub mod policy;
+pub mod prefixes;
 pub mod proxy_protocol;
 pub mod reason;
 pub mod refuse;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ipnet::IpNet;
-use tidegate_config::{AddressFrom, Config, Deadlines};
+use tidegate_config::{AddressFrom, Config, Connections, Deadlines};
 
 use crate::forward::Upstream;
 use crate::head::has_prefix;
@@ -28,8 +28,10 @@ pub struct Policy {
     pub network_limit: Option<NamedLimit>,
     /// Open connections of one client.
     pub client_connections: NonZeroU32,
+    /// Requests on one connection.
+    pub requests_per_connection: NonZeroU32,
     /// Open connections of all clients.
-    pub connections: NonZeroU32,
+    pub caps: Caps,
     /// TLS handshakes under way at a time.
     pub tls_handshakes: NonZeroU32,
     /// Whose traffic a request is, when tenants are told apart.
@@ -44,6 +46,56 @@ pub struct Policy {
     pub ratelimit_fields: bool,
     /// How long `known-only` lasts unless said otherwise.
     pub known_only_for: std::time::Duration,
+}
+
+/// How many connections may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Of all clients.
+    pub total: NonZeroU32,
+    /// How many of them only known clients get: below the total.
+    pub reserved_for_known: u32,
+    /// The total that the configuration asks for, and that the descriptors may be too few for.
+    pub asked: NonZeroU32,
+}
+
+impl Caps {
+    /// What the configuration asks for.
+    pub fn asked(connections: Connections) -> Self {
+        Caps {
+            total: connections.total,
+            reserved_for_known: connections.reserved_for_known,
+            asked: connections.total,
+        }
+    }
+
+    /// With no more than this in all, and the same share of it reserved.
+    pub fn lowered_to(self, most: NonZeroU32) -> Self {
+        let total = self.total.min(most);
+        let share = u64::from(self.reserved_for_known) * u64::from(total.get());
+        let reserved = share / u64::from(self.total.get());
+        Caps {
+            total,
+            // A share of the total is less than the total.
+            reserved_for_known: u32::try_from(reserved).unwrap_or(0),
+            ..self
+        }
+    }
+
+    /// How many of all connections anybody may have.
+    pub fn open_to_all(&self) -> u32 {
+        self.total.get().saturating_sub(self.reserved_for_known)
+    }
+
+    /// What an operator has to know about them.
+    pub fn warning(&self) -> Option<String> {
+        let (total, asked) = (self.total, self.asked);
+        (total < asked).then(|| {
+            format!(
+                "connections.total is {asked}, but the limit of open files leaves room for {total}, which is in force: raise LimitNOFILE (systemd) or `ulimit -Hn`, or lower connections.total"
+            )
+        })
+    }
 }
 
 /// How a client is told from the connection and its trusted headers.
@@ -96,7 +148,8 @@ impl Policy {
             client_limit,
             network_limit,
             client_connections: config.client.connections,
-            connections: config.connections.total,
+            requests_per_connection: config.client.requests_per_connection,
+            caps: Caps::asked(config.connections),
             tls_handshakes: config.connections.tls_handshakes,
             tenants: Tenants::new(config, roster, moves, limits)?,
             routes: routes(config, upstreams, limits)?,

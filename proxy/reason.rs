@@ -7,6 +7,8 @@
 pub enum Reason {
     /// A client outside the known set in `known-only`.
     UnknownClient,
+    /// An operator shut the client out.
+    Blocked,
     /// The client's rate is spent.
     ClientRate,
     /// The rate of the client's wider network is spent.
@@ -33,6 +35,8 @@ pub enum Reason {
     Method,
     /// The head was not complete by its deadline.
     HeadTimeout,
+    /// The body is larger than the route takes, as its length says.
+    BodyTooLarge,
     /// `OPTIONS` whose `Max-Forwards` is spent: the gate itself is the one asked.
     MaxForwards,
     /// No address is known for the upstream.
@@ -45,8 +49,16 @@ pub enum Reason {
     UpstreamBroken,
     /// The client went away before the response was complete.
     ClientGone,
-    /// The client stopped sending its body, or reading its response.
-    ClientSlow,
+    /// The client stopped sending its body.
+    BodyTimeout,
+    /// The client sent its body below the minimum rate.
+    BodyTooSlow,
+    /// The body turned out larger than the route takes, on its way through.
+    BodyOverrun,
+    /// The client stopped reading its response.
+    ResponseStalled,
+    /// The client read its response below the minimum rate.
+    ResponseTooSlow,
     /// The body's framing is malformed.
     BodyMalformed,
     /// The gate ended before the response was complete.
@@ -57,8 +69,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 24] = [
+    pub const ALL: [Reason; 30] = [
         Reason::UnknownClient,
+        Reason::Blocked,
         Reason::ClientRate,
         Reason::NetworkRate,
         Reason::TenantRate,
@@ -72,13 +85,18 @@ impl Reason {
         Reason::Version,
         Reason::Method,
         Reason::HeadTimeout,
+        Reason::BodyTooLarge,
         Reason::MaxForwards,
         Reason::UpstreamUnresolved,
         Reason::UpstreamConnect,
         Reason::UpstreamTimeout,
         Reason::UpstreamBroken,
         Reason::ClientGone,
-        Reason::ClientSlow,
+        Reason::BodyTimeout,
+        Reason::BodyTooSlow,
+        Reason::BodyOverrun,
+        Reason::ResponseStalled,
+        Reason::ResponseTooSlow,
         Reason::BodyMalformed,
         Reason::Drained,
         Reason::Internal,
@@ -88,6 +106,7 @@ impl Reason {
     pub fn label(self) -> &'static str {
         match self {
             Reason::UnknownClient => "unknown_client",
+            Reason::Blocked => "blocked",
             Reason::ClientRate => "client_rate",
             Reason::NetworkRate => "network_rate",
             Reason::TenantRate => "tenant_rate",
@@ -101,13 +120,18 @@ impl Reason {
             Reason::Version => "version",
             Reason::Method => "method",
             Reason::HeadTimeout => "head_timeout",
+            Reason::BodyTooLarge => "body_too_large",
+            Reason::BodyOverrun => "body_overrun",
             Reason::MaxForwards => "max_forwards",
             Reason::UpstreamUnresolved => "upstream_unresolved",
             Reason::UpstreamConnect => "upstream_connect",
             Reason::UpstreamTimeout => "upstream_timeout",
             Reason::UpstreamBroken => "upstream_broken",
             Reason::ClientGone => "client_gone",
-            Reason::ClientSlow => "client_slow",
+            Reason::BodyTimeout => "body_timeout",
+            Reason::BodyTooSlow => "body_too_slow",
+            Reason::ResponseStalled => "response_stalled",
+            Reason::ResponseTooSlow => "response_too_slow",
             Reason::BodyMalformed => "body_malformed",
             Reason::Drained => "drained",
             Reason::Internal => "internal",

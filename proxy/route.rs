@@ -33,6 +33,8 @@ pub struct Route {
     pub in_flight: Option<NonZeroU32>,
     /// Whether only the route's own limits apply.
     pub exempt: bool,
+    /// The most bytes of a request's body.
+    pub max_body: u64,
     /// As it is counted: by what it matches, so that a reload keeps its counters.
     pub key: Key,
 }
@@ -66,6 +68,7 @@ impl Route {
                 .with_context(|| format!("the limit of route {number} cannot be counted"))?,
             in_flight: config.in_flight,
             exempt: config.exempt,
+            max_body: config.max_body,
             key: limits.hasher.key(Domain::Route, b""),
         };
         route.key = counted_as(&route, &limits.hasher);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -25,7 +25,7 @@ use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::admin::{self, Addresses, Admin, End, Ending, Rates, Tracked};
 use crate::clock;
 use crate::descriptors;
-use crate::door::Filter;
+use crate::door::{Blocks, Filter};
 use crate::draining::drain;
 use crate::forward::Upstream;
 use crate::gate::Gate;
@@ -36,7 +36,8 @@ use crate::listener::Listeners;
 use crate::lists::FromFile;
 use crate::mode::Switch;
 use crate::notify;
-use crate::policy::Upstreams;
+use crate::policy::{Caps, Upstreams};
+use crate::prefixes::{self, Published};
 use crate::reload::{Reloader, Running};
 use crate::sockets::Sockets;
 use crate::state::{self, StateFile};
@@ -62,10 +63,8 @@ pub fn run(
     origin: Origin,
     mut predecessor: Option<&mut Predecessor>,
 ) -> anyhow::Result<()> {
-    descriptors::raise(config.connections.total);
-    let known = Book::read_files(&config.known.files)?;
-    let roster = Roster::read(&config)?;
-    let listeners = Listeners::read(&config)?;
+    let caps = descriptors::fit(&config)?;
+    let files = Files::read(&config)?;
     let directory = config.state.directory.clone();
     if let Some(before) = &predecessor {
         before.check_state_directory(&directory)?;
@@ -83,15 +82,7 @@ pub fn run(
     let hasher = predecessor
         .as_ref()
         .map_or_else(KeyHasher::new, |before| before.hasher());
-    let (gate, reloader) = build(
-        config,
-        roster,
-        known,
-        listeners,
-        log,
-        hasher,
-        traffic.handle(),
-    )?;
+    let (gate, reloader, blocks) = build(config, caps, files, log, hasher, traffic.handle())?;
     // As late as can be: what the process before this one counts from here on is lost.
     if let Some(before) = &mut predecessor {
         before.take_counters(&gate.limits.table)?;
@@ -105,6 +96,7 @@ pub fn run(
     let admin = Admin {
         gate: gate.clone(),
         reloader,
+        blocks,
         addresses: sockets.addresses.clone(),
         rates: Rates::default(),
         tracked: Tracked::default(),
@@ -150,7 +142,7 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     tracing::info!(
         "mode {}, {} known prefixes",
         gate.mode.mode(),
-        gate.known.load().len()
+        gate.known.len()
     );
 }
 
@@ -166,16 +158,37 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
         .context("the traffic threads cannot be started")
 }
 
+/// What the files say that the configuration names.
+struct Files {
+    known: Vec<FromFile<IpNet>>,
+    roster: Roster,
+    listeners: Listeners,
+}
+
+impl Files {
+    fn read(config: &Config) -> anyhow::Result<Self> {
+        Ok(Files {
+            known: Book::read_files(&config.known.files)?,
+            roster: Roster::read(config)?,
+            listeners: Listeners::read(config)?,
+        })
+    }
+}
+
 /// Everything that the stages share, and what replaces it on a reload.
 fn build(
     config: Config,
-    roster: Roster,
-    known: Vec<FromFile<IpNet>>,
-    listeners: Listeners,
+    caps: Caps,
+    files: Files,
     log: LogWriter,
     hasher: KeyHasher,
     traffic: &Handle,
-) -> anyhow::Result<(Arc<Gate>, Reloader)> {
+) -> anyhow::Result<(Arc<Gate>, Reloader, Blocks)> {
+    let Files {
+        known,
+        roster,
+        listeners,
+    } = files;
     let directory = config.state.directory.clone();
     let limits = Limits::keyed(hasher, config.client.max_tracked, config.connections.total)
         .context("client.max_tracked")?;
@@ -186,7 +199,7 @@ fn build(
     forget_ended(&moves, &config);
     moves.replace(moves.among(&roster));
     let (mode, sample) = (config.mode, config.log.sample);
-    let running = Running::new(config, upstreams, roster);
+    let running = Running::new(config, caps, upstreams, roster);
     for warning in running.warnings().into_iter().chain(listeners.warnings()) {
         tracing::warn!("{warning}");
     }
@@ -194,7 +207,8 @@ fn build(
     limits.table.put_in_force();
     let gate = Arc::new(Gate {
         policy: ArcSwap::from_pointee(policy),
-        known: ArcSwap::from_pointee(book.set()),
+        known: Published::of(book.set()),
+        blocks: Published::default(),
         mode: Switch::open(
             StateFile::new(&directory, "mode.json"),
             mode,
@@ -211,7 +225,9 @@ fn build(
         draining: AtomicBool::new(false),
     });
     let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
-    Ok((gate, reloader))
+    let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
+    let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
+    Ok((gate, reloader, blocks))
 }
 
 /// A tier that is gone must not keep the gate from starting; who was in it is where it is listed.
@@ -278,6 +294,7 @@ fn accept(
 ) -> impl Future<Output = ()> + use<> {
     let conf = Arc::new(ServerConf::default());
     let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
+    let on_their_way = Arc::new(AtomicU32::new(0));
     let each = gate.listeners.iter().zip(sockets);
     let services = each.map(|(listener, (address, socket))| {
         let app = ConnectionApp {
@@ -289,10 +306,11 @@ fn accept(
         let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
         let name = address.to_string();
         service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
-        service.set_connection_filter(Arc::new(Filter {
-            gate: gate.clone(),
-            listener: listener.clone(),
-        }));
+        service.set_connection_filter(Arc::new(Filter::new(
+            gate.clone(),
+            listener.clone(),
+            on_their_way.clone(),
+        )));
         // Pingora's listener owns it from here on, and closes it when it stops accepting.
         let mut fds = Fds::new();
         fds.add(name, socket.into_raw_fd());

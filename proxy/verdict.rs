@@ -1,6 +1,7 @@
 //! The verdict: forward, with permits to hold, or refuse, with a refusal.
 //!
-//! Pure but for the counters it takes from. The order is the mode, then narrowest first, so that one
+//! Pure but for the counters it takes from. The order is blocks, the mode, the size of the body, then
+//! narrowest first, so that one
 //! noisy client spends its own budget and nobody else's: the route's limit for each client, the
 //! client's, its network's, the route's for each tenant, the tenant's, the route's for all; then the
 //! route itself, if none matches. What is refused costs nothing: see [`Claims::take`] for how, and
@@ -26,10 +27,14 @@ pub struct Request<'request> {
     pub route: Option<&'request Route>,
     /// Whether its client is in the known set.
     pub known: bool,
+    /// Whether an operator shut its client out.
+    pub blocked: bool,
     /// Whether its path stays open in `known-only`.
     pub exempt: bool,
     /// Whether the gate itself is the one who is asked.
     pub for_the_gate: bool,
+    /// Whether its body is larger than the route takes.
+    pub too_large: bool,
 }
 
 /// Why a request is refused, and when to come back.
@@ -99,12 +104,14 @@ impl<'request> Case<'request, '_> {
         self.destination().map(|_| ())
     }
 
-    /// Where the request goes when nothing is enforced, as in `observe`.
+    /// Where the request goes when nothing is enforced, as in `observe`: to its route, unless an
+    /// operator shut the client out, which is said about one client and holds in every mode.
     ///
     /// # Errors
     /// The refusal, when there is no such place.
     pub fn destination(&self) -> Result<&'request Route, Refusal<'request>> {
         let nowhere = |reason| Refusal::new(reason, None);
+        self.pass_block()?;
         let route = self.request.route.ok_or(nowhere(Reason::NoRoute))?;
         match self.request.for_the_gate {
             true => Err(nowhere(Reason::MaxForwards)),
@@ -112,12 +119,21 @@ impl<'request> Case<'request, '_> {
         }
     }
 
+    fn pass_block(&self) -> Result<(), Refusal<'request>> {
+        match self.request.blocked {
+            true => Err(Refusal::new(Reason::Blocked, None)),
+            false => Ok(()),
+        }
+    }
+
     fn enter(&self) -> Result<(), Refusal<'request>> {
-        match self.mode == Mode::KnownOnly && self.request.is_shut_out() {
-            true => Err(Refusal::new(
-                Reason::UnknownClient,
-                Some(UNKNOWN_CLIENT_WAIT),
-            )),
+        self.pass_block()?;
+        if self.mode == Mode::KnownOnly && self.request.is_shut_out() {
+            let wait = Some(UNKNOWN_CLIENT_WAIT);
+            return Err(Refusal::new(Reason::UnknownClient, wait));
+        }
+        match self.request.too_large {
+            true => Err(Refusal::new(Reason::BodyTooLarge, None)),
             false => Ok(()),
         }
     }

@@ -11,11 +11,11 @@ use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
 use tidegate::head::Head;
 use tidegate::identity::identify;
-use tidegate::known::KnownSet;
 use tidegate::limits::Limits;
 use tidegate::listener::Listeners;
 use tidegate::mode::Switch;
 use tidegate::policy::Policy;
+use tidegate::prefixes::{PrefixSet, Published};
 use tidegate::reason::Reason;
 use tidegate::state::StateFile;
 use tidegate::tenants::Roster;
@@ -76,13 +76,14 @@ pub fn gate() -> Gate {
     let roster = Roster::read(&config).expect("no files");
     let policy = Policy::new(&config, &upstreams.collect(), &roster, &[], &limits);
     let known = (0..10_000_u32).map(|number| IpAddr::from((0x0a00_0000 + number).to_be_bytes()));
-    let known: KnownSet = known.map(ipnet::IpNet::from).collect();
+    let known: PrefixSet = known.map(ipnet::IpNet::from).collect();
     // Never opened but for a save, which nobody asks for.
     let nowhere = StateFile::new("/nonexistent".as_ref(), "mode.json");
     let (log, _) = LogWriter::open(&config.log).expect("the null device");
     Gate {
         policy: ArcSwap::from_pointee(policy.expect("limits that can be counted")),
-        known: ArcSwap::from_pointee(known),
+        known: Published::of(known),
+        blocks: Published::default(),
         mode: Switch::open(nowhere, config.mode, 0),
         limits,
         connections: Arc::new(Gauge::new()),

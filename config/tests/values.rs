@@ -105,6 +105,27 @@ fn the_example_of_the_design_is_read_without_a_warning() {
 }
 
 #[test]
+fn a_route_says_itself_how_large_bodies_may_be_or_the_client_does() {
+    let routes = "[[route]]\npath = \"/a\"\nupstream = \"app\"\nmax_body = \"2KiB\"\n\
+                  [[route]]\npath = \"/b\"\nupstream = \"app\"\nmax_body = \"off\"\n\
+                  [[route]]\nupstream = \"app\"\n";
+    let sizes =
+        |config: Config| -> Vec<u64> { config.routes.iter().map(|route| route.max_body).collect() };
+    assert_eq!(sizes(with(routes)), [2048, u64::MAX, 1 << 30]);
+    let client = format!("{routes}[client]\nmax_body = \"3B\"");
+    assert_eq!(sizes(with(&client)), [2048, u64::MAX, 3]);
+    assert_eq!(sizes(with("[client]\nmax_body = \"off\"")), [u64::MAX]);
+}
+
+#[test]
+fn rates_of_bodies_are_bytes_or_off() {
+    let config = with("[deadlines]\nrequest_body_rate = \"off\"\nresponse_body_rate = \"2KiB/s\"");
+    assert_eq!(config.deadlines.request_body_rate, 0);
+    assert_eq!(config.deadlines.response_body_rate, 2048);
+    assert_eq!(with("").deadlines.request_body_rate, 500);
+}
+
+#[test]
 fn a_burst_that_is_not_written_is_the_number_of_the_rate() {
     assert_eq!(
         with("[client]\nlimit = { rate = \"600/h\" }")
@@ -319,4 +340,19 @@ fn the_schema_is_for_editors() {
             .as_str()
             .is_some_and(|name| name.contains("2020-12"))
     );
+}
+
+#[test]
+fn a_twentieth_of_the_connections_is_reserved_unless_it_is_said() {
+    for (text, total, reserved) in [
+        ("", 10_000, 500),
+        ("[connections]\ntotal = 200", 200, 10),
+        ("[connections]\ntotal = 19", 19, 0),
+        ("[connections]\nreserved_for_known = 0", 10_000, 0),
+        ("[connections]\nreserved_for_known = 9_999", 10_000, 9_999),
+    ] {
+        let connections = with(text).connections;
+        let found = (connections.total.get(), connections.reserved_for_known);
+        assert_eq!(found, (total, reserved), "{text}");
+    }
 }

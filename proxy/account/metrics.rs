@@ -12,7 +12,7 @@ use prometheus::{
 };
 use tidegate_config::Mode;
 
-use super::{Outcome, Scrape};
+use super::{Closing, Outcome, Scrape};
 use crate::door::DoorReason;
 use crate::reason::Reason;
 
@@ -70,6 +70,10 @@ impl Metrics {
 
     pub(super) fn accepted_connection(&self) {
         self.connections.accepted.inc();
+    }
+
+    pub(super) fn closed_connection(&self, closing: Closing) {
+        increment(&self.connections.closed, closing as usize);
     }
 
     pub(super) fn refused_connection(&self, reason: DoorReason) {
@@ -178,6 +182,8 @@ struct Connections {
     accepted: IntCounter,
     /// In the order of [`DoorReason::ALL`].
     refused: Vec<IntCounter>,
+    /// In the order of [`Closing::ALL`].
+    closed: Vec<IntCounter>,
 }
 
 impl Connections {
@@ -188,11 +194,20 @@ impl Connections {
             "Connections let in, and closed at the door and why.",
             &["outcome", "reason"],
         )?;
+        let closed = counters(
+            registry,
+            "connections_closed_total",
+            "Connections that were let in and have ended, and why.",
+            &["reason"],
+        )?;
         let refused =
             |reason: DoorReason| connections.with_label_values(&["refused", reason.label()]);
         Ok(Connections {
             accepted: connections.with_label_values(&["accepted", "none"]),
             refused: DoorReason::ALL.map(refused).to_vec(),
+            closed: Closing::ALL
+                .map(|closing| closed.with_label_values(&[closing.label()]))
+                .to_vec(),
         })
     }
 }

@@ -2,11 +2,13 @@
 //! only writer of both.
 
 mod access;
+mod closing;
 mod metrics;
 mod scrape;
 mod writer;
 
 pub use access::{AccessLog, Line};
+pub use closing::Closing;
 pub use metrics::Metrics;
 pub use scrape::Scrape;
 pub use writer::{LogCounters, LogWriter, Opened};
@@ -105,6 +107,11 @@ impl Account {
     /// Counts a connection that was let in.
     pub fn accepted_connection(&self) {
         self.metrics.accepted_connection();
+    }
+
+    /// Counts a connection that was let in and has ended.
+    pub fn closed_connection(&self, closing: Closing) {
+        self.metrics.closed_connection(closing);
     }
 
     /// Counts a connection that was closed at the door.

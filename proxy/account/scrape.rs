@@ -28,6 +28,8 @@ pub struct Scrape<'gate> {
     pub evictions: u64,
     /// Known prefixes: from files, added by operators.
     pub known: (usize, usize),
+    /// Blocked prefixes.
+    pub blocks: usize,
     /// The access log.
     pub log: &'gate LogWriter,
     /// Upstreams by name.
@@ -104,6 +106,11 @@ impl Scrape<'_> {
             "Prefixes of known customers.",
             &["source"],
             known,
+        )?;
+        out.gauge(
+            "blocks",
+            "Prefixes that operators blocked.",
+            self.blocks as f64,
         )
     }
 

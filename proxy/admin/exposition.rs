@@ -41,12 +41,13 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let gate = &admin.gate;
     let scrape = Scrape {
         connections_open: gate.connections.get(),
-        connections_limit: gate.policy.load().connections.get(),
+        connections_limit: gate.policy.load().caps.total.get(),
         mode: gate.mode.record(),
         clients_tracked: admin.tracked.get(&gate.limits.table),
         clients_tracked_max: gate.limits.table.capacity(),
         evictions: gate.limits.table.evictions(),
         known: admin.reloader.known.counts(),
+        blocks: admin.blocks.count(),
         log: gate.account.log.writer(),
         upstreams: admin.reloader.upstreams(),
         last_reload_successful: admin.reloader.problem().is_none(),

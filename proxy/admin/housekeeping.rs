@@ -85,6 +85,24 @@ fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
     });
 }
 
+/// Ended blocks that are named one by one.
+const NAMED: usize = 10;
+
+/// Lets clients in again whose blocks have ended.
+fn lift_blocks(admin: &Arc<Admin>, now: u64) {
+    let ended = admin.blocks.expire(now);
+    if ended.is_empty() {
+        return;
+    }
+    for block in ended.iter().take(NAMED) {
+        tracing::warn!("the block of {} has ended", block.prefix);
+    }
+    if let Some(more @ 1..) = ended.len().checked_sub(NAMED) {
+        tracing::warn!("{more} more blocks have ended");
+    }
+    save(admin, |admin| admin.blocks.save());
+}
+
 /// Lets tenants return whose time in another tier has passed.
 fn return_tenants(admin: &Arc<Admin>, now: u64) {
     if !admin.reloader.has_moves_to_end(now) {
@@ -128,6 +146,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
             if admin.reloader.known.expire(now) {
                 save(&admin, |admin| admin.reloader.known.save());
             }
+            lift_blocks(&admin, now);
             return_tenants(&admin, now);
         }
         if count % SWEEP == SWEEP - 1 {

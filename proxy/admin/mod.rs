@@ -26,6 +26,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, RwLock, watch};
 
+use crate::door::Blocks;
 use crate::gate::Gate;
 use crate::reload::Reloader;
 use crate::upgrade::{Earlier, Upgrader};
@@ -46,6 +47,8 @@ pub struct Admin {
     pub gate: Arc<Gate>,
     /// What replaces its configuration.
     pub reloader: Reloader,
+    /// Who is shut out.
+    pub blocks: Blocks,
     /// Where it listens.
     pub addresses: Addresses,
     /// Requests a second, lately.

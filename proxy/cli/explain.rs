@@ -5,7 +5,7 @@ mod advice;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
-use super::{Context, Format, mode, output};
+use super::{Context, Format, block, mode, output};
 use crate::admin::wire::{ExplainQuery, Explanation, Route, Tokens};
 use crate::door::DoorReason;
 
@@ -78,14 +78,23 @@ fn write_client(said: &Explanation, out: &mut String) -> fmt::Result {
         )?;
     }
     write_known(said, out)?;
+    for entry in &said.blocked_by {
+        let said = block::end_and_reason(entry);
+        writeln!(out, "             BLOCKED in {} {said}", entry.prefix)?;
+    }
     let (own, all) = (said.connections, said.all_connections);
     writeln!(
         out,
         "connections  {} open of {}; of all clients {} of {}",
         own.used, own.most, all.used, all.most
     )?;
-    if let Some(cap) = cap(said) {
-        writeln!(out, "             NEW ONES ARE CLOSED: {cap} is reached")?;
+    match (cap(said), &said.closed_at_door) {
+        (Some(cap), _) => writeln!(out, "             NEW ONES ARE CLOSED: {cap} is reached")?,
+        (None, Some(reason)) => {
+            let reason = output::plain(reason);
+            writeln!(out, "             NEW ONES ARE CLOSED: {reason}")?;
+        }
+        (None, None) => {}
     }
     Ok(())
 }
@@ -93,9 +102,15 @@ fn write_client(said: &Explanation, out: &mut String) -> fmt::Result {
 /// The key of the cap that closes new connections of the client.
 fn cap(said: &Explanation) -> Option<&'static str> {
     let reason = said.closed_at_door.as_deref()?;
-    match reason == DoorReason::Total.label() {
-        true => Some("connections.total"),
-        false => Some("client.connections"),
+    let reason = DoorReason::ALL
+        .into_iter()
+        .find(|one| one.label() == reason)?;
+    match reason {
+        DoorReason::Total => Some("connections.total"),
+        DoorReason::Reserved => Some("connections.total (but for reserved_for_known)"),
+        DoorReason::Client => Some("client.connections"),
+        // Neither about a number, nor about the client.
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use hyper::Method;
 use super::mode::parse_seconds;
 use super::{Context, Format, output};
 use crate::admin::wire::{Changed, KnownList, KnownRequest};
-use crate::known::Added;
+use crate::prefixes::Added;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

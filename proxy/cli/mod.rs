@@ -1,5 +1,6 @@
 //! The command line: one file a verb. Data goes to standard output, messages to standard error.
 
+mod block;
 mod demo;
 mod explain;
 mod generated;
@@ -74,6 +75,9 @@ pub(crate) enum Verb {
     /// Show or change who is a known customer
     #[command(subcommand)]
     Known(known::Verb),
+    /// Show or change who is shut out for a while
+    #[command(subcommand)]
+    Block(block::Verb),
     /// Show tenants, or move one to another tier
     #[command(subcommand)]
     Tenant(tenant::Verb),
@@ -131,6 +135,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Status => status::run(context)?,
         Verb::Mode(arguments) => mode::run(arguments, context)?,
         Verb::Known(verb) => known::run(verb, context)?,
+        Verb::Block(verb) => block::run(verb, context)?,
         Verb::Tenant(verb) => tenant::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),

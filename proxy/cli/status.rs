@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::{Context, Format, mode, output};
-use crate::admin::wire::{Status, Tenants, Upstream};
+use super::{Context, Format, block, mode, output};
+use crate::admin::wire::{Blocks, Status, Tenants, Upstream};
 use crate::clock;
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
@@ -53,9 +53,16 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
     let connections = &status.connections;
     writeln!(
         out,
-        "connections  {} open of {}; {} accepted, {} refused",
-        connections.open, connections.limit, connections.accepted, connections.refused
+        "connections  {} open of {}, the last {} for known clients; {} accepted, {} refused",
+        connections.open,
+        connections.limit,
+        connections.reserved_for_known,
+        connections.accepted,
+        connections.refused
     )?;
+    if let Some(problem) = &connections.problem {
+        writeln!(out, "             LOWERED: {}", output::plain(problem))?;
+    }
     for upstream in &status.upstreams {
         write_upstream(upstream, now, out)?;
     }
@@ -71,6 +78,7 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         "known        {} prefixes: {} from files, {} from operators",
         known.prefixes, known.from_files, known.from_operators
     )?;
+    write_blocks(&status.blocks, out)?;
     if let Some(tenants) = &status.tenants {
         write_tenants(tenants, out)?;
     }
@@ -84,6 +92,18 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
 }
 
 /// What an operator has set stays in sight until it is gone.
+fn write_blocks(blocks: &Blocks, out: &mut String) -> fmt::Result {
+    if blocks.blocks == 0 {
+        return Ok(());
+    }
+    writeln!(out, "blocked      {} prefixes", blocks.blocks)?;
+    for entry in &blocks.first {
+        let said = block::end_and_reason(entry);
+        writeln!(out, "             {} {said}", entry.prefix)?;
+    }
+    Ok(())
+}
+
 fn write_tenants(tenants: &Tenants, out: &mut String) -> fmt::Result {
     writeln!(
         out,

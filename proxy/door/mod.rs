@@ -1,12 +1,17 @@
 //! The door: which connections are let in, before anything is spent on them.
 
+mod admission;
+mod blocks;
+
+pub use admission::{Guard, Place, admit, admit_client, admit_total, look, look_at_total};
+pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use pingora_core::listeners::ConnectionFilter;
-use tidegate_config::Mode;
-use tidegate_limit::{GaugePermit, Permit};
 
 use crate::gate::Gate;
 use crate::identity::canonical;
@@ -15,8 +20,14 @@ use crate::listener::Listener;
 /// Why a connection was closed before anything was read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DoorReason {
+    /// An operator shut the client out.
+    Blocked,
+    /// A client outside the known set in `known-only`.
+    UnknownClient,
     /// As many connections are open as may be.
     Total,
+    /// As many connections are open as unknown clients may have.
+    Reserved,
     /// As many connections of this client are open as it may have.
     Client,
     /// A PROXY protocol header is required, and this peer may not send one.
@@ -37,8 +48,11 @@ pub enum DoorReason {
 
 impl DoorReason {
     /// Every reason.
-    pub const ALL: [DoorReason; 9] = [
+    pub const ALL: [DoorReason; 12] = [
+        DoorReason::Blocked,
+        DoorReason::UnknownClient,
         DoorReason::Total,
+        DoorReason::Reserved,
         DoorReason::Client,
         DoorReason::ProxyUntrusted,
         DoorReason::ProxyMalformed,
@@ -52,7 +66,10 @@ impl DoorReason {
     /// The value of the `reason` label.
     pub fn label(self) -> &'static str {
         match self {
+            DoorReason::Blocked => "blocked",
+            DoorReason::UnknownClient => "unknown_client",
             DoorReason::Total => "total",
+            DoorReason::Reserved => "reserved",
             DoorReason::Client => "client",
             DoorReason::ProxyUntrusted => "proxy_untrusted",
             DoorReason::ProxyMalformed => "proxy_malformed",
@@ -65,53 +82,6 @@ impl DoorReason {
     }
 }
 
-/// A connection's places in the caps; it gives them back when dropped, however the connection ends.
-#[derive(Debug)]
-pub struct Guard {
-    _total: GaugePermit,
-    /// None when the cap is a trusted proxy's, or not enforced.
-    _client: Option<Permit>,
-}
-
-/// Takes the places of a connection from `peer`.
-///
-/// # Errors
-/// When a cap is reached.
-pub fn admit(gate: &Gate, peer: IpAddr) -> Result<Guard, DoorReason> {
-    let policy = gate.policy.load();
-    let total = gate.connections.try_acquire(policy.connections.get());
-    let total = total.ok_or(DoorReason::Total)?;
-    // Behind a trusted proxy there are many clients: their number is not this peer's doing.
-    let client = if policy.client.speaks_for_others(peer) {
-        None
-    } else {
-        let key = policy.client.key(&gate.limits.hasher, peer);
-        let place = gate
-            .limits
-            .connections
-            .try_acquire(key, policy.client_connections);
-        if place.is_none() {
-            refuse_client(gate)?;
-        }
-        place
-    };
-    Ok(Guard {
-        _total: total,
-        _client: client,
-    })
-}
-
-/// In `observe` the cap of a client is counted and not enforced.
-fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
-    match gate.mode.mode() {
-        Mode::Observe => {
-            gate.account.would_close(DoorReason::Client);
-            Ok(())
-        }
-        Mode::Normal | Mode::KnownOnly => Err(DoorReason::Client),
-    }
-}
-
 /// The look at a connection inside Pingora's accept loop.
 ///
 /// It only looks: the places are taken by [`admit`], where the connection's guard lives, because
@@ -119,37 +89,44 @@ fn refuse_client(gate: &Gate) -> Result<(), DoorReason> {
 /// refused there.
 #[derive(Debug)]
 pub struct Filter {
-    /// The gate.
-    pub gate: Arc<Gate>,
+    gate: Arc<Gate>,
     /// Where the connections come in.
-    pub listener: Arc<Listener>,
+    listener: Arc<Listener>,
+    /// Connections that were let through and may not have taken their place yet.
+    on_their_way: Arc<AtomicU32>,
 }
 
-/// Whether a connection from `peer` would be let in now; takes nothing.
-///
-/// # Errors
-/// When a cap is reached.
-pub fn look(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
-    look_at_total(gate)?;
-    let policy = gate.policy.load();
-    if gate.mode.mode() == Mode::Observe || policy.client.speaks_for_others(peer) {
-        return Ok(());
+impl Filter {
+    /// The look into this gate. All of its listeners share `on_their_way`.
+    pub fn new(gate: Arc<Gate>, listener: Arc<Listener>, on_their_way: Arc<AtomicU32>) -> Self {
+        Filter {
+            gate,
+            listener,
+            on_their_way,
+        }
     }
-    let key = policy.client.key(&gate.limits.hasher, peer);
-    match gate
-        .limits
-        .connections
-        .at_limit(key, policy.client_connections)
-    {
-        true => Err(DoorReason::Client),
-        false => Ok(()),
-    }
-}
 
-fn look_at_total(gate: &Gate) -> Result<(), DoorReason> {
-    match gate.connections.get() >= gate.policy.load().connections.get() {
-        true => Err(DoorReason::Total),
-        false => Ok(()),
+    fn look(&self, peer: IpAddr) -> Result<(), DoorReason> {
+        match self.listener.rules.load().proxy_protocol {
+            // The client is not known yet.
+            true => look_at_total(&self.gate),
+            false => look(&self.gate, peer),
+        }
+    }
+
+    /// Lets the connections that are on their way arrive, before more are let through than there are
+    /// places: a backlog is accepted faster than tasks start, and each connection holds a descriptor
+    /// meanwhile. That is once in so many connections as places are free. Whether it was necessary.
+    async fn waited_for_arrivals(&self) -> bool {
+        let most = self.gate.policy.load().caps.total.get();
+        let taken = self.gate.connections.get();
+        if taken.saturating_add(self.on_their_way.load(Relaxed)) < most {
+            return false;
+        }
+        // Runs after the tasks that the accept loop has spawned.
+        tokio::task::yield_now().await;
+        self.on_their_way.store(0, Relaxed);
+        true
     }
 }
 
@@ -159,13 +136,16 @@ impl ConnectionFilter for Filter {
         let Some(peer) = peer else {
             return true;
         };
-        let look = match self.listener.rules.load().proxy_protocol {
-            // The client is not known yet.
-            true => look_at_total(&self.gate),
-            false => look(&self.gate, canonical(*peer)),
-        };
-        match look {
-            Ok(()) => true,
+        let client = canonical(*peer);
+        let mut looked = self.look(client);
+        if looked.is_ok() && self.waited_for_arrivals().await {
+            looked = self.look(client);
+        }
+        match looked {
+            Ok(()) => {
+                self.on_their_way.fetch_add(1, Relaxed);
+                true
+            }
             Err(reason) => {
                 self.gate.account.refused_connection(reason);
                 false

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use http::Version;
 use http::header::{
     CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
     UPGRADE, VIA,
@@ -37,8 +38,28 @@ const DISGUISES: [HeaderName; 7] = [
     HeaderName::from_static("x_client_ip"),
 ];
 
-/// The name under which the gate stands in `Via`.
-const PSEUDONYM: &str = "1.1 tidegate";
+/// Where a request came from, one hop back.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop {
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// Whether it is believed about the client.
+    pub trusted: bool,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+    /// The version it was sent in.
+    pub version: Version,
+}
+
+impl Hop {
+    /// How the gate stands in `Via` (RFC 9110 section 7.6.3).
+    fn pseudonym(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_2 => "2 tidegate",
+            _ => "1.1 tidegate",
+        }
+    }
+}
 
 /// Writes who the client is into a request on its way to the upstream.
 ///
@@ -46,13 +67,8 @@ const PSEUDONYM: &str = "1.1 tidegate";
 ///
 /// # Errors
 /// When a value that came with the request cannot be written back as a field value.
-pub fn to_upstream(
-    request: &mut RequestHeader,
-    peer: IpAddr,
-    secure: bool,
-    trusted: bool,
-) -> Result<()> {
-    if !trusted {
+pub fn to_upstream(request: &mut RequestHeader, hop: &Hop) -> Result<()> {
+    if !hop.trusted {
         for claim in &CLAIMS {
             request.remove_header(claim);
         }
@@ -60,18 +76,18 @@ pub fn to_upstream(
     for disguise in &DISGUISES {
         request.remove_header(disguise);
     }
-    let chain = join(request, X_FORWARDED_FOR, trusted, peer)?;
+    let chain = join(request, X_FORWARDED_FOR, hop.trusted, hop.peer)?;
     request.insert_header(X_FORWARDED_FOR, chain)?;
-    if !trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
-        request.insert_header(X_FORWARDED_PROTO, if secure { "https" } else { "http" })?;
+    if !hop.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
+        request.insert_header(X_FORWARDED_PROTO, if hop.secure { "https" } else { "http" })?;
     }
-    if !trusted || !request.headers.contains_key(X_FORWARDED_HOST) {
+    if !hop.trusted || !request.headers.contains_key(X_FORWARDED_HOST) {
         match request.headers.get(HOST).cloned() {
             Some(host) => request.insert_header(X_FORWARDED_HOST, host)?,
             None => drop(request.remove_header(X_FORWARDED_HOST)),
         }
     }
-    let via = join(request, VIA.as_str(), true, PSEUDONYM)?;
+    let via = join(request, VIA.as_str(), true, hop.pseudonym())?;
     request.insert_header(VIA, via)?;
     if let Some(left) = max_forwards(request.headers.get(MAX_FORWARDS)) {
         request.insert_header(MAX_FORWARDS, left.saturating_sub(1).to_string())?;

@@ -114,7 +114,7 @@ fn place(gate: &Arc<Gate>, client: IpAddr) -> Result<Option<GaugePermit>, DoorRe
     let limit = gate.policy.load().tls_handshakes.get();
     match gate.handshakes.try_acquire(limit) {
         Some(place) => Ok(Some(place)),
-        None if gate.known.load().contains(client) => Ok(None),
+        None if gate.known.contains(client) => Ok(None),
         None => Err(DoorReason::TlsHandshakes),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -18,19 +19,24 @@ use tokio::io::AsyncWriteExt;
 use super::arrival::{Arrival, announced, decrypted};
 use super::exchange::Exchange;
 use super::forwarder::Forwarder;
-use super::paced::PacedStream;
+use super::h2::Http2;
+use super::judgement::Judge;
+use super::pace::Limits;
+use super::paced::{Overdue, PacedStream};
 use super::stream::ClientStream;
-use super::turn::{Asked, Turn, refuse_head, refuse_unread};
+use super::turn::{Asked, Turn};
+use crate::account::Closing;
 use crate::door::{self, DoorReason};
 use crate::gate::Gate;
 use crate::head::{self, HeadError};
 use crate::identity::{Caller, canonical};
 use crate::listener::Listener;
 use crate::reason::Reason;
+use crate::refuse::Persistence;
 
 /// How long an idle connection may still send its next request once the gate is going down: it was
 /// on its way when the connection was told.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
+pub(super) const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Empty lines that may stand before a request line: some old clients send one.
 const MAX_EMPTY_LINES: usize = 8;
 
@@ -52,16 +58,32 @@ impl ServerApp for ConnectionApp {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         match self.arrive(stream).await {
+            Ok((arrival, guard)) if arrival.http2 => {
+                self.gate.account.accepted_connection();
+                let connection = Http2 {
+                    app: self.clone(),
+                    caller: arrival.caller,
+                    guard: Arc::new(guard),
+                    shutdown: shutdown.clone(),
+                };
+                let stream = PacedStream::new(arrival.stream);
+                let closing = Box::pin(connection.serve(stream)).await;
+                self.gate.account.closed_connection(closing);
+            }
             Ok((arrival, guard)) => {
                 self.gate.account.accepted_connection();
-                let connection = Connection {
+                let mut connection = Connection {
                     app: self,
                     caller: arrival.caller,
-                    deadlines: Deadlines::clone(&self.gate.policy.load().deadlines),
+                    deadlines: Deadlines::default(),
+                    requests: 0,
+                    most: u32::MAX,
                     shutdown: shutdown.clone(),
                     out: BytesMut::new(),
                 };
-                connection.serve(PacedStream::new(arrival.stream)).await;
+                let stream = Box::new(ClientStream::new(PacedStream::new(arrival.stream)));
+                let closing = connection.serve(stream).await;
+                self.gate.account.closed_connection(closing);
                 drop(guard);
             }
             Err(reason) => self.gate.account.refused_connection(reason),
@@ -81,10 +103,13 @@ impl ConnectionApp {
         let rules = self.listener.rules.load_full();
         let deadlines = self.gate.policy.load().deadlines.clone();
         let gate = &self.gate;
-        if rules.proxy_protocol {
+        let guard = if rules.proxy_protocol {
+            let place = door::admit_total(gate)?;
             address = Box::pin(announced(gate, &deadlines, &mut stream, address)).await?;
-        }
-        let guard = door::admit(gate, address)?;
+            door::admit_client(gate, place, address)?
+        } else {
+            door::admit(gate, address)?
+        };
         let arrival = match &rules.tls {
             Some(tls) => Box::pin(decrypted(gate, &deadlines, tls, stream, address)).await?,
             None => Arrival::plain(stream, address),
@@ -103,16 +128,28 @@ struct Connection<'app> {
     app: &'app ConnectionApp,
     caller: Caller,
     deadlines: Deadlines,
+    /// Requests so far.
+    requests: u32,
+    /// Requests that it may have.
+    most: u32,
     shutdown: ShutdownWatch,
     /// Replies on their way out.
     out: BytesMut,
 }
 
+/// Why a connection ends whose client did not get a reply.
+fn unsent(error: &std::io::Error) -> Closing {
+    match Overdue::of(error) {
+        Some(_) => Closing::NotReading,
+        None => Closing::Client,
+    }
+}
+
 /// Why there is no further head.
 #[derive(Debug)]
 enum End {
-    /// The client closed, or nothing came in time: nobody waits for an answer.
-    Quiet,
+    /// Nobody waits for an answer.
+    Quiet(Closing),
     /// The head cannot become a good one.
     Head(HeadError),
     /// The head was begun and not completed in time.
@@ -120,63 +157,99 @@ enum End {
 }
 
 impl Connection<'_> {
-    async fn serve(mut self, stream: PacedStream) {
-        let mut stream = Box::new(ClientStream::new(stream));
-        let mut first = true;
+    async fn serve(&mut self, mut stream: Box<ClientStream>) -> Closing {
         loop {
-            // A reload holds for open connections, too.
-            self.deadlines
-                .clone_from(&self.app.gate.policy.load().deadlines);
-            stream.set_write_idle(self.deadlines.response_body_idle);
-            let length = match self.next_head(&mut stream, first).await {
+            self.read_policy(&mut stream);
+            let length = match self.next_head(&mut stream).await {
                 Ok(length) => length,
                 Err(end) => return self.end(stream, end).await,
             };
-            first = false;
+            self.requests += 1;
             match self.take_turn(&stream, length) {
                 Turn::Replied { consumed } => {
                     stream.skip(consumed);
-                    if self.send(&mut stream).await.is_err() {
-                        return;
+                    if let Err(error) = self.send(&mut stream).await {
+                        return unsent(&error);
                     }
                 }
-                Turn::Closing { unread: true } => return self.close(stream).await,
+                Turn::Closing { unread: true } => {
+                    self.close(stream).await;
+                    return self.ended_by_request();
+                }
                 Turn::Closing { unread: false } => {
                     // Nothing is left to read, so closing does not reset the connection; the client
                     // is gone if the reply cannot be sent.
                     let _ = self.send(&mut stream).await;
-                    return;
+                    return self.ended_by_request();
                 }
                 Turn::Forward {
                     exchange,
                     rewritten,
                     framing,
                 } => {
-                    let bytes = stream.begin_body(length, framing, exchange.websocket);
+                    let (most, websocket) = (exchange.max_body, exchange.websocket);
+                    let bytes = stream.begin_body(length, framing, most, websocket);
                     let bytes = rewritten.unwrap_or(bytes);
+                    let idle = exchange.tunnel_idle.clone();
                     match self.forward(stream, bytes, exchange).await {
                         Some(kept) => stream = kept,
-                        None => return,
+                        None if idle.is_some_and(|idle| idle.load(Relaxed)) => {
+                            return Closing::TunnelIdle;
+                        }
+                        None => return self.ended_by_request(),
                     }
                 }
             }
         }
     }
 
-    fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
-        let asked = Asked {
+    fn judge(&self) -> Judge<'_> {
+        Judge {
             gate: &self.app.gate,
             caller: &self.caller,
+            last: *self.shutdown.borrow() || self.requests >= self.most,
+        }
+    }
+
+    /// A reload holds for open connections, too.
+    fn read_policy(&mut self, stream: &mut ClientStream) {
+        let policy = self.app.gate.policy.load();
+        self.deadlines.clone_from(&policy.deadlines);
+        self.most = policy.requests_per_connection.get();
+        let (body, response) = (
+            Limits::receiving(&self.deadlines),
+            Limits::sending(&self.deadlines),
+        );
+        stream.begin(body, response);
+    }
+
+    /// Why a connection ends behind a request.
+    fn ended_by_request(&self) -> Closing {
+        if self.requests >= self.most {
+            Closing::RequestsLimit
+        } else if *self.shutdown.borrow() {
+            Closing::Drained
+        } else {
+            Closing::Request
+        }
+    }
+
+    fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
+        let asked = Asked {
+            judge: Judge {
+                gate: &self.app.gate,
+                caller: &self.caller,
+                last: *self.shutdown.borrow() || self.requests >= self.most,
+            },
             buffered: stream.buffered(),
             length,
-            draining: *self.shutdown.borrow(),
         };
         asked.take(&mut self.out)
     }
 
     /// Reads up to the end of the next head and gives its length. The deadline runs from its first
     /// byte and is one for all of it.
-    async fn next_head(&mut self, stream: &mut ClientStream, first: bool) -> Result<usize, End> {
+    async fn next_head(&mut self, stream: &mut ClientStream) -> Result<usize, End> {
         let mut deadline = None;
         let mut searched = 0;
         let mut empty_lines = 0;
@@ -200,7 +273,7 @@ impl Connection<'_> {
             head::check_partial(stream.buffered(), searched).map_err(End::Head)?;
             searched = stream.buffered().len();
             let read = match (searched, deadline) {
-                (0, None) => self.wait_for_request(stream, first).await?,
+                (0, None) => self.wait_for_request(stream).await?,
                 _ => {
                     let deadline = *deadline
                         .get_or_insert_with(|| Instant::now() + self.deadlines.request_header);
@@ -213,7 +286,7 @@ impl Connection<'_> {
                 }
             };
             if !matches!(read, Ok(1..)) {
-                return Err(End::Quiet);
+                return Err(End::Quiet(Closing::Client));
             }
             deadline.get_or_insert_with(|| Instant::now() + self.deadlines.request_header);
         }
@@ -223,21 +296,21 @@ impl Connection<'_> {
     async fn wait_for_request(
         &mut self,
         stream: &mut ClientStream,
-        first: bool,
     ) -> Result<std::io::Result<usize>, End> {
-        let idle = match first {
-            true => self.deadlines.request_header,
-            false => self.deadlines.keepalive,
+        let (idle, closing) = match self.requests {
+            0 => (self.deadlines.request_header, Closing::NoRequest),
+            _ => (self.deadlines.keepalive, Closing::KeepaliveIdle),
         };
         if !*self.shutdown.borrow() {
             tokio::select! {
                 biased;
-                read = timeout(idle, stream.fill()) => return read.map_err(|_| End::Quiet),
+                read = timeout(idle, stream.fill()) => return read.map_err(|_| End::Quiet(closing)),
                 _ = self.shutdown.changed() => {}
             }
         }
         let grace = idle.min(DRAIN_GRACE);
-        timeout(grace, stream.fill()).await.map_err(|_| End::Quiet)
+        let read = timeout(grace, stream.fill()).await;
+        read.map_err(|_| End::Quiet(Closing::Drained))
     }
 
     /// Hands the request to Pingora's proxy and gives the connection back if it can be used again.
@@ -248,28 +321,25 @@ impl Connection<'_> {
         exchange: Box<Exchange>,
     ) -> Option<Box<ClientStream>> {
         let mut session = ServerSession::new_http1(stream);
-        session.set_read_timeout(Some(self.deadlines.request_body_idle));
+        // The stream has its own, which a part of the response between two of the body does not
+        // put off.
+        session.set_read_timeout(None);
         session.set_pipelined_prefix(head);
-        session.set_connection_user_context(Some(exchange));
-        let reused = self.app.proxy.process_new_http(session, &self.shutdown);
-        let (stream, _) = reused.await?.consume();
+        let proxied = self.app.proxy.process_new_http(session, &self.shutdown);
+        let (stream, _) = exchange.carried_by(proxied).await?.consume();
         let mut stream = stream.into_any().downcast::<ClientStream>().ok()?;
         stream.end_body().then_some(stream)
     }
 
-    async fn end(&mut self, stream: Box<ClientStream>, end: End) {
-        let gate = &self.app.gate;
-        match end {
-            End::Quiet => return,
-            End::Head(error) => refuse_head(gate, self.caller.address, error, &mut self.out),
-            End::Late => refuse_unread(
-                gate,
-                self.caller.address,
-                Reason::HeadTimeout,
-                &mut self.out,
-            ),
-        }
+    async fn end(&mut self, stream: Box<ClientStream>, end: End) -> Closing {
+        let reply = match end {
+            End::Quiet(closing) => return closing,
+            End::Head(error) => self.judge().refuse_head(error),
+            End::Late => self.judge().refuse_unread(Reason::HeadTimeout),
+        };
+        reply.write_http1(Persistence::Close, true, &mut self.out);
         self.close(stream).await;
+        Closing::Request
     }
 
     async fn send(&mut self, stream: &mut ClientStream) -> std::io::Result<()> {

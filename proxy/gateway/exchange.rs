@@ -1,11 +1,14 @@
 //! One forwarded request, from the verdict to the account.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use tidegate_config::Deadlines;
+use tokio::task_local;
 
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
@@ -36,8 +39,12 @@ pub struct Exchange {
     pub tenant: Option<Box<str>>,
     /// Whether it may become a tunnel.
     pub websocket: bool,
+    /// For one that may become a tunnel: whether it ended because it was silent for too long.
+    pub tunnel_idle: Option<Arc<AtomicBool>>,
     /// Whether the connection may stay open behind it.
     pub keep_alive: bool,
+    /// Bytes that its body may have when it does not say its length.
+    pub max_body: u64,
     /// When its head was complete.
     pub started: Instant,
     /// Places it holds until it ends.
@@ -69,7 +76,23 @@ pub struct Ending<'request> {
     pub sent: u64,
 }
 
+task_local! {
+    /// The exchange of the request that is about to be forwarded by this task.
+    static ABOUT_TO: Cell<Option<Box<Exchange>>>;
+}
+
 impl Exchange {
+    /// Runs Pingora's proxy with this as the first request's exchange. It travels beside the session,
+    /// because a session over HTTP/2 takes nothing along.
+    pub async fn carried_by<F: Future>(self: Box<Self>, proxy: F) -> F::Output {
+        ABOUT_TO.scope(Cell::new(Some(self)), proxy).await
+    }
+
+    /// The exchange that the running task carries.
+    pub fn arrived() -> Option<Box<Self>> {
+        ABOUT_TO.try_with(Cell::take).ok().flatten()
+    }
+
     /// Accounts for it.
     pub fn end(&mut self, ending: &Ending) {
         self.accounted = true;

@@ -1,6 +1,5 @@
 //! The hooks of Pingora's proxy: where a forwarded request goes, what it carries, how it ended.
 
-use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,6 +14,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use super::exchange::{Ending, Exchange};
+use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::forward::fields;
 use crate::reason::Reason;
@@ -23,9 +23,6 @@ use crate::refuse::{Reply, wants_html};
 /// Servers that one request tries before it gives up: with the connect deadline, a bound on how
 /// long a client waits for a dead upstream.
 const MAX_SERVERS: usize = 3;
-/// How long an upgraded connection may be silent. A WebSocket is kept open by pings, which come
-/// every half minute or so.
-const UPGRADED_IDLE: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// The group of connections that may become tunnels.
 const UPGRADES: u64 = 1;
@@ -48,20 +45,11 @@ impl ProxyHttp for Forwarder {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        None
+        Exchange::arrived()
     }
 
     /// Pingora's default adds a compression module, at the cost of a look at each response.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    fn on_connection_reuse(
-        &self,
-        _session: &mut Session,
-        context: &mut Context,
-        exchange: Box<dyn Any + Send + Sync>,
-    ) {
-        *context = exchange.downcast().ok();
-    }
 
     async fn upstream_peer(
         &self,
@@ -77,7 +65,7 @@ impl ProxyHttp for Forwarder {
         let mut peer = Box::new(HttpPeer::new(server, false, String::new()));
         let deadlines = &exchange.deadlines;
         let response = match exchange.websocket {
-            true => deadlines.upstream_response.max(UPGRADED_IDLE),
+            true => deadlines.upstream_response.max(deadlines.upgraded_idle),
             false => deadlines.upstream_response,
         };
         peer.options.connection_timeout = Some(deadlines.upstream_connect);
@@ -137,7 +125,13 @@ impl ProxyHttp for Forwarder {
         // RFC 9110 section 15.2: an HTTP/1.0 client knows no interim responses.
         let old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(old);
-        fields::to_upstream(request, exchange.peer, exchange.secure, exchange.trusted)
+        let hop = fields::Hop {
+            peer: exchange.peer,
+            trusted: exchange.trusted,
+            secure: exchange.secure,
+            version: session.req_header().version,
+        };
+        fields::to_upstream(request, &hop)
     }
 
     async fn response_filter(
@@ -154,7 +148,7 @@ impl ProxyHttp for Forwarder {
                 let problem = "the upstream switches protocols unasked";
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, problem).into_up());
             }
-            session.set_read_timeout(Some(UPGRADED_IDLE));
+            session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
         }
         fields::to_client(response);
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
@@ -174,6 +168,13 @@ impl ProxyHttp for Forwarder {
         error: &Error,
         context: &mut Context,
     ) -> FailToProxy {
+        if session.was_upgraded() {
+            // What is sent there is no longer HTTP.
+            return FailToProxy {
+                error_code: 0,
+                can_reuse_downstream: false,
+            };
+        }
         let reason = match context.as_deref_mut() {
             Some(exchange) => *exchange.failure.get_or_insert_with(|| reason_of(error)),
             None => reason_of(error),
@@ -192,9 +193,11 @@ impl ProxyHttp for Forwarder {
         let Some(exchange) = context.as_deref_mut() else {
             return;
         };
-        // A tunnel has no end but that one side goes.
-        if let Some(error) = error.filter(|_| !session.was_upgraded()) {
-            exchange.failure.get_or_insert_with(|| reason_of(error));
+        if let Some(error) = error {
+            match session.was_upgraded() {
+                true => end_tunnel(exchange, error),
+                false => exchange.failure = exchange.failure.or_else(|| Some(reason_of(error))),
+            }
         }
         let request = session.req_header();
         let host = request.headers.get(HOST).map(|host| host.to_str());
@@ -230,6 +233,16 @@ impl ProxyHttp for Forwarder {
     }
 }
 
+/// A tunnel has no end but that one side goes, or is silent, or does not read.
+fn end_tunnel(exchange: &mut Exchange, error: &Error) {
+    if let (ErrorType::ReadTimedout, Some(idle)) = (error.etype(), &exchange.tunnel_idle) {
+        idle.store(true, Relaxed);
+    }
+    let io = error.root_cause().downcast_ref::<io::Error>();
+    let overdue = io.and_then(Overdue::of);
+    exchange.failure = exchange.failure.or(overdue.map(reason_of_overdue));
+}
+
 /// The response that was sent, if it was more than an interim one.
 fn final_response(session: &Session) -> Option<&ResponseHeader> {
     let sent = session.response_written();
@@ -251,18 +264,26 @@ async fn send_failure(session: &mut Session, reason: Reason) -> Result<u16> {
     Ok(status)
 }
 
+fn reason_of_overdue(overdue: Overdue) -> Reason {
+    match overdue {
+        Overdue::Receiving => Reason::BodyTimeout,
+        Overdue::ReceivingSlowly => Reason::BodyTooSlow,
+        Overdue::Sending => Reason::ResponseStalled,
+        Overdue::SendingSlowly => Reason::ResponseTooSlow,
+    }
+}
+
 /// Pingora's errors in the gate's terms.
 fn reason_of(error: &Error) -> Reason {
     let io = error.root_cause().downcast_ref::<io::Error>();
     match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
-            Reason::ClientSlow
-        }
         (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Reason::Malformed,
         (ErrorSource::Downstream, _) => match io.map(io::Error::kind) {
             Some(io::ErrorKind::InvalidData) => Reason::BodyMalformed,
-            Some(io::ErrorKind::TimedOut) => Reason::ClientSlow,
-            _ => Reason::ClientGone,
+            Some(io::ErrorKind::FileTooLarge) => Reason::BodyOverrun,
+            _ => io
+                .and_then(Overdue::of)
+                .map_or(Reason::ClientGone, reason_of_overdue),
         },
         (
             ErrorSource::Upstream,

@@ -24,8 +24,9 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::paced::PacedStream;
-use crate::head::{Chunks, Framing};
+use super::pace::Limits;
+use super::paced::{Overdue, PacedStream};
+use crate::head::{ChunkError, Chunks, Framing};
 
 /// Bytes of later requests that are kept while one is being served. A client that sends more waits
 /// in the kernel's buffer.
@@ -75,9 +76,9 @@ impl ClientStream {
         }
     }
 
-    /// Sets how long a write may wait for the client to read.
-    pub fn set_write_idle(&mut self, idle: Duration) {
-        self.io.set_write_idle(idle);
+    /// Sets what is asked of the client during its next request, for its body and its response.
+    pub fn begin(&mut self, body: Limits, response: Limits) {
+        self.io.begin(body, response);
     }
 
     /// What was read and not yet used.
@@ -92,11 +93,18 @@ impl ClientStream {
 
     /// Takes the head's bytes and arranges for the body behind it: what Pingora reads from here on
     /// is the body and nothing else.
-    pub fn begin_body(&mut self, head: usize, framing: Framing, websocket: bool) -> BytesMut {
+    /// `most`: bytes that a body may have which does not say its length.
+    pub fn begin_body(
+        &mut self,
+        head: usize,
+        framing: Framing,
+        most: u64,
+        websocket: bool,
+    ) -> BytesMut {
         self.expecting = match framing {
             _ if websocket => Expecting::Tunnel,
             Framing::Length(length) => Expecting::Length(length),
-            Framing::Chunked => Expecting::Chunks(Chunks::default()),
+            Framing::Chunked => Expecting::Chunks(Chunks::new(most)),
         };
         self.buffer.split_to(head.min(self.buffer.len()))
     }
@@ -163,7 +171,11 @@ impl ClientStream {
     /// Reads straight into Pingora's buffer, and keeps back what is not part of the body.
     fn poll_body(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
-        std::task::ready!(Pin::new(&mut self.io).poll_read(cx, out))?;
+        // A tunnel is silent for as long as its two ends like.
+        std::task::ready!(match self.expecting {
+            Expecting::Length(_) | Expecting::Chunks(_) => self.io.poll_due(cx, out),
+            Expecting::Head | Expecting::Tunnel => Pin::new(&mut self.io).poll_read(cx, out),
+        })?;
         let read = out.filled().get(before..).unwrap_or_default();
         let taken = self.expecting.take(read)?;
         self.buffer
@@ -207,9 +219,13 @@ impl Expecting {
                 *left = left.saturating_sub(taken as u64);
                 Ok(taken)
             }
-            Expecting::Chunks(chunks) => chunks
-                .advance(bytes)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0)),
+            Expecting::Chunks(chunks) => chunks.advance(bytes).map_err(|error| {
+                let kind = match error {
+                    ChunkError::Malformed(_) => io::ErrorKind::InvalidData,
+                    ChunkError::TooLarge => io::ErrorKind::FileTooLarge,
+                };
+                io::Error::new(kind, error)
+            }),
         }
     }
 }
@@ -223,11 +239,12 @@ impl AsyncRead for ClientStream {
         let this = self.get_mut();
         // Pingora buffers the parts of a response whose length is known, and reads here while it
         // waits for the next one: the client must not wait with it. An error comes back at the next
-        // write.
+        // write, but for that of a client that takes too long.
         if this.unflushed
-            && let Poll::Ready(_) = Pin::new(&mut this.io).poll_flush(cx)
+            && let Poll::Ready(flushed) = Pin::new(&mut this.io).poll_flush(cx)
         {
             this.unflushed = false;
+            flushed.or_else(|error| Overdue::of(&error).map_or(Ok(()), |_| Err(error)))?;
         }
         if this.expecting.is_done() {
             return this.poll_early(cx);

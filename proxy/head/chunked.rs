@@ -4,8 +4,15 @@
 //! the next request and nothing else, and it refuses framing that two parsers read differently.
 
 /// What is wrong with a chunked body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkError(pub &'static str);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    /// Two parsers could read its framing differently; the text says what is wrong.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// Its chunks have more bytes together than the body may have.
+    #[error("the body is too large")]
+    TooLarge,
+}
 
 /// Follows a chunked body through its bytes, however they are cut.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +20,8 @@ pub struct Chunks {
     state: State,
     /// Bytes of the line or of the trailers so far, so that neither can grow without end.
     line: usize,
+    /// Bytes that further chunks may have.
+    left: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,18 +61,18 @@ const MAX_LINE: usize = 4096;
 /// A size of more digits does not fit the counter.
 const MAX_DIGITS: u8 = 15;
 
-impl Default for Chunks {
-    fn default() -> Self {
-        Chunks {
-            state: SIZE,
-            line: 0,
-        }
-    }
-}
-
 const SIZE: State = State::Size { size: 0, digits: 0 };
 
 impl Chunks {
+    /// Of a body of at most this many bytes, framing not counted.
+    pub fn new(most: u64) -> Self {
+        Chunks {
+            state: SIZE,
+            line: 0,
+            left: most,
+        }
+    }
+
     /// Whether the last byte of the body has been seen.
     pub fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
@@ -102,7 +111,8 @@ impl Chunks {
     fn step(&mut self, byte: u8) -> Result<State, ChunkError> {
         self.line += 1;
         if self.line > MAX_LINE {
-            return Err(ChunkError("a chunk's line or the trailers are too long"));
+            let problem = "a chunk's line or the trailers are too long";
+            return Err(ChunkError::Malformed(problem));
         }
         match (self.state, byte) {
             (State::Size { size, digits }, _) => size_byte(size, digits, byte),
@@ -112,6 +122,8 @@ impl Chunks {
             }
             (State::SizeFeed { size }, b'\n') => {
                 self.line = 0;
+                // Refused by its announcement: none of its bytes is passed on.
+                self.left = self.left.checked_sub(size).ok_or(ChunkError::TooLarge)?;
                 Ok(match size {
                     0 => State::Trailer,
                     left => State::Data { left },
@@ -130,7 +142,7 @@ impl Chunks {
             (State::TrailerLine, b'\r') => Ok(State::TrailerFeed),
             (State::TrailerFeed, b'\n') => Ok(State::Trailer),
             (State::LastFeed, b'\n') => Ok(State::Done),
-            _ => Err(ChunkError("the chunked body is malformed")),
+            _ => Err(ChunkError::Malformed("the chunked body is malformed")),
         }
     }
 }
@@ -143,7 +155,7 @@ fn is_token(byte: u8) -> bool {
 fn size_byte(size: u64, digits: u8, byte: u8) -> Result<State, ChunkError> {
     if let Some(value) = char::from(byte).to_digit(16) {
         if digits == MAX_DIGITS {
-            return Err(ChunkError("a chunk's size is too large"));
+            return Err(ChunkError::Malformed("a chunk's size is too large"));
         }
         return Ok(State::Size {
             size: size << 4 | u64::from(value),
@@ -151,9 +163,11 @@ fn size_byte(size: u64, digits: u8, byte: u8) -> Result<State, ChunkError> {
         });
     }
     match byte {
-        _ if digits == 0 => Err(ChunkError("a chunk has no size")),
+        _ if digits == 0 => Err(ChunkError::Malformed("a chunk has no size")),
         b'\r' => Ok(State::SizeFeed { size }),
         b';' => Ok(State::Extension { size }),
-        _ => Err(ChunkError("a chunk's size is not a hexadecimal number")),
+        _ => Err(ChunkError::Malformed(
+            "a chunk's size is not a hexadecimal number",
+        )),
     }
 }

@@ -11,6 +11,13 @@ pub enum Framing {
     Chunked,
 }
 
+impl Framing {
+    /// Whether it announces a body of more bytes. What is chunked announces nothing.
+    pub fn exceeds(self, most: u64) -> bool {
+        matches!(self, Framing::Length(length) if length > most)
+    }
+}
+
 /// The fields that decide about the connection, gathered in one walk over the head.
 #[derive(Debug)]
 pub(super) struct Options<'buffer> {

@@ -7,11 +7,13 @@
 
 mod chunked;
 mod framing;
+mod http2;
 mod path;
 mod target;
 
 pub use chunked::{ChunkError, Chunks};
 pub use framing::Framing;
+pub use http2::from_http2;
 pub use path::{has_prefix, segment};
 
 use arrayvec::ArrayString;
@@ -197,9 +199,7 @@ pub fn parse<'buffer>(
     else {
         return Err(HeadError::Malformed("the request line is incomplete"));
     };
-    if matches!(method, "CONNECT" | "TRACE") {
-        return Err(HeadError::Method);
-    }
+    known_method(method)?;
     let fields: &[httparse::Header] = request.headers;
     let options = framing::read(fields, minor)?;
     let (authority, path) = target::check(method, target, options.host, minor)?;
@@ -213,6 +213,13 @@ pub fn parse<'buffer>(
         websocket: options.websocket(method, minor),
         fields,
     })
+}
+
+fn known_method(method: &str) -> Result<(), HeadError> {
+    match method {
+        "CONNECT" | "TRACE" => Err(HeadError::Method),
+        _ => Ok(()),
+    }
 }
 
 /// Every line ends in CR LF, and neither stands anywhere else: a lone LF or CR is a line end to one

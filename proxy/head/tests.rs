@@ -187,7 +187,7 @@ fn a_rule_about_a_path_holds_for_its_other_spellings() {
 
 /// Feeds a body cut at one place and says how many bytes belong to it, if it is whole.
 fn chunks(bytes: &[u8], cut: usize) -> Result<Option<usize>, ChunkError> {
-    let mut chunks = Chunks::default();
+    let mut chunks = Chunks::new(u64::MAX);
     let (first, second) = bytes.split_at(cut);
     let mut taken = chunks.advance(first)?;
     assert!(taken == first.len() || chunks.is_done());
@@ -263,6 +263,17 @@ fn malformed_chunks_are_an_error_however_they_are_cut() {
     }
 }
 
+#[test]
+fn a_chunked_body_may_have_so_many_bytes_and_no_more() {
+    let advance = |body: &str, most| Chunks::new(most).advance(body.as_bytes());
+    let body = "3;x\r\nabc\r\n2\r\nde\r\n0\r\nX: trailers do not count\r\n\r\n";
+    assert_eq!(advance(body, 5), Ok(body.len()));
+    assert_eq!(advance(body, 4), Err(ChunkError::TooLarge));
+    assert_eq!(advance("0\r\n\r\n", 0), Ok(5));
+    assert_eq!(advance("ffffffffff\r\n", 5), Err(ChunkError::TooLarge));
+    assert_eq!(advance("ffffffffff\r", 5), Ok(11), "not yet announced");
+}
+
 /// Bytes that are nearly a head, which finds more than bytes of any kind.
 fn nearly_a_head() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
@@ -290,7 +301,7 @@ proptest! {
         let _ = find_end(&bytes, searched);
         let _ = check_partial(&bytes, searched);
         parsed(&bytes, |_| ());
-        let _ = Chunks::default().advance(&bytes);
+        let _ = Chunks::new(u64::MAX).advance(&bytes);
     }
 
     #[test]

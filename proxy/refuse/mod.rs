@@ -23,7 +23,7 @@ use crate::verdict::Refusal;
 pub struct Reply<'policy> {
     reason: Reason,
     wait: Option<Wait>,
-    limit: Option<(&'static str, &'policy Quota)>,
+    limit: Option<Counted<'policy>>,
     html: bool,
 }
 
@@ -129,7 +129,10 @@ impl<'policy> Reply<'policy> {
             write!(out, "\r\nRetry-After: {}", wait.told)?;
         }
         if let Some(limit) = self.limit {
-            self.write_ratelimit(limit, out)?;
+            out.write_all(b"\r\nRateLimit-Policy: ")?;
+            write_policy(limit, out)?;
+            out.write_all(b"\r\nRateLimit: ")?;
+            self.write_limit(limit, out)?;
         }
         out.write_all(match persistence {
             Persistence::KeepAlive => b"\r\n\r\n".as_slice(),
@@ -138,18 +141,10 @@ impl<'policy> Reply<'policy> {
         })
     }
 
-    /// `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-11: the quota and
-    /// its window, nothing left of it, and the seconds until there is.
-    fn write_ratelimit(
-        &self,
-        (name, quota): (&'static str, &Quota),
-        out: &mut impl Write,
-    ) -> std::io::Result<()> {
-        let window = quota.window().as_secs().max(1);
-        let burst = quota.burst();
-        write!(out, "\r\nRateLimit-Policy: \"{name}\";q={burst};w={window}")?;
+    /// `RateLimit`: nothing left, and the seconds until there is.
+    fn write_limit(&self, (name, _): Counted, out: &mut impl Write) -> std::io::Result<()> {
         let least = self.wait.map_or(0, |wait| wait.least);
-        write!(out, "\r\nRateLimit: \"{name}\";r=0;t={least}")
+        write!(out, "\"{name}\";r=0;t={least}")
     }
 
     fn body<'space>(&self, space: &'space mut [u8; text::MAX_BODY]) -> &'space [u8] {
@@ -160,7 +155,7 @@ impl<'policy> Reply<'policy> {
         self.wait.map(|wait| wait.told)
     }
 
-    /// The response as Pingora sends it, for a request that was already handed to it.
+    /// The response in parts, for a request that was already handed to Pingora, or came over HTTP/2.
     ///
     /// # Errors
     /// When Pingora cannot build the header, which no input leads to.
@@ -174,8 +169,26 @@ impl<'policy> Reply<'policy> {
         if let Some(told) = self.told() {
             header.insert_header(RETRY_AFTER, told)?;
         }
+        if let Some(limit) = self.limit {
+            let (mut policy, mut left) = (Vec::new(), Vec::new());
+            // Writing into memory does not fail.
+            let _ = write_policy(limit, &mut policy);
+            let _ = self.write_limit(limit, &mut left);
+            header.insert_header("ratelimit-policy", policy)?;
+            header.insert_header("ratelimit", left)?;
+        }
         Ok((header, Bytes::copy_from_slice(text)))
     }
+}
+
+/// A limit's name and its quota.
+type Counted<'policy> = (&'static str, &'policy Quota);
+
+/// `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers-11: the quota and its window.
+fn write_policy((name, quota): Counted, out: &mut impl Write) -> std::io::Result<()> {
+    let window = quota.window().as_secs().max(1);
+    let burst = quota.burst();
+    write!(out, "\"{name}\";q={burst};w={window}")
 }
 
 /// Whether the client is a browser that shows pages to a person.
@@ -200,15 +213,20 @@ pub fn status(reason: Reason) -> StatusCode {
         Reason::UnknownClient | Reason::UpstreamUnresolved | Reason::Drained => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        Reason::Blocked => StatusCode::FORBIDDEN,
         Reason::NoRoute => StatusCode::NOT_FOUND,
         Reason::Malformed | Reason::BodyMalformed => StatusCode::BAD_REQUEST,
         Reason::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Reason::TargetTooLong => StatusCode::URI_TOO_LONG,
         Reason::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Reason::Method => StatusCode::NOT_IMPLEMENTED,
-        Reason::HeadTimeout | Reason::ClientSlow | Reason::ClientGone => {
-            StatusCode::REQUEST_TIMEOUT
-        }
+        Reason::BodyTooLarge | Reason::BodyOverrun => StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::HeadTimeout
+        | Reason::BodyTimeout
+        | Reason::BodyTooSlow
+        | Reason::ResponseStalled
+        | Reason::ResponseTooSlow
+        | Reason::ClientGone => StatusCode::REQUEST_TIMEOUT,
         Reason::MaxForwards => StatusCode::OK,
         Reason::UpstreamConnect | Reason::UpstreamBroken => StatusCode::BAD_GATEWAY,
         Reason::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,

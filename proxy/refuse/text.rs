@@ -81,6 +81,7 @@ fn detail(reason: Reason) -> &'static str {
         Reason::UnknownClient => {
             "This service is under heavy load and serves known customers only for now"
         }
+        Reason::Blocked => "Requests from your address are not served for now",
         Reason::ClientRate => "Too many requests came from your address",
         Reason::NetworkRate => "Too many requests came from your network",
         Reason::TenantRate => "Too many requests came for this customer",
@@ -100,7 +101,10 @@ fn detail(reason: Reason) -> &'static str {
         Reason::UpstreamTimeout => "The service behind this gate did not answer in time",
         Reason::UpstreamBroken => "The service behind this gate broke off its answer",
         Reason::ClientGone => "The connection ended before the response was complete",
-        Reason::ClientSlow => "The request's body did not arrive in time",
+        Reason::BodyTimeout => "The request's body did not arrive in time",
+        Reason::BodyTooSlow => "The request's body arrived too slowly",
+        Reason::BodyTooLarge | Reason::BodyOverrun => "The request's body is too large",
+        Reason::ResponseStalled | Reason::ResponseTooSlow => "The response was not read in time",
         Reason::BodyMalformed => "The request's body is malformed",
         Reason::Drained => "The gate is shutting down",
         Reason::Internal => "The gate failed",

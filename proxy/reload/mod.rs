@@ -19,10 +19,10 @@ use crate::admin::wire::Reloaded;
 use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
-use crate::known::{Book, Published};
+use crate::known::{Book, Customers};
 use crate::limits::Limits;
 use crate::listener;
-use crate::policy::{Policy, Upstreams};
+use crate::policy::{Caps, Policy, Upstreams};
 use crate::server::resolved_upstreams;
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
@@ -36,7 +36,7 @@ pub struct Reloader {
     gate: Arc<Gate>,
     running: ArcSwap<Running>,
     /// The known customers.
-    pub known: Published,
+    pub known: Customers,
     moves: Moves,
     traffic: Handle,
     problem: Mutex<Option<String>>,
@@ -50,6 +50,7 @@ pub struct Reloader {
 #[derive(Debug)]
 pub struct Running {
     config: Config,
+    caps: Caps,
     upstreams: Upstreams,
     roster: Roster,
     /// The file as it was, to say what is different.
@@ -57,11 +58,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// A configuration with the upstreams and tenants that it names.
-    pub fn new(config: Config, upstreams: Upstreams, roster: Roster) -> Self {
+    /// A configuration with the upstreams and tenants that it names, and as many connections as fit.
+    pub fn new(config: Config, caps: Caps, upstreams: Upstreams, roster: Roster) -> Self {
         let written = config.source.as_deref().map(Written::read);
         Running {
             config,
+            caps,
             upstreams,
             roster,
             written: written.unwrap_or_default(),
@@ -84,7 +86,7 @@ impl Running {
     /// What should be looked at.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.config.warnings.iter().chain(&self.roster.warnings);
-        warnings.cloned().collect()
+        warnings.cloned().chain(self.caps.warning()).collect()
     }
 
     /// As with known customers: tenants do not leave by the half.
@@ -103,7 +105,11 @@ impl Running {
     /// # Errors
     /// See [`Policy::new`].
     pub fn policy(&self, moves: &[Moved], limits: &Limits) -> anyhow::Result<Policy> {
-        Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)
+        let asked = Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)?;
+        Ok(Policy {
+            caps: self.caps,
+            ..asked
+        })
     }
 }
 
@@ -117,7 +123,7 @@ impl Reloader {
         traffic: Handle,
     ) -> Self {
         Reloader {
-            known: Published::new(gate.clone(), book),
+            known: Customers::new(gate.clone(), book),
             gate,
             running: ArcSwap::from_pointee(running),
             moves,
@@ -169,8 +175,8 @@ impl Reloader {
             running.refuse_shrunk(&roster)?;
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
-        descriptors::raise(config.connections.total);
-        let next = Running::new(config, upstreams, roster);
+        let caps = descriptors::fit(&config)?;
+        let next = Running::new(config, caps, upstreams, roster);
         let mut changes = running.changes(&next);
         let mut warnings = next.warnings();
         warnings.extend(listeners.iter().flat_map(listener::warnings));

@@ -12,7 +12,10 @@ use crate::harness::{App, Folder, Gate, eventually, tidegate};
 fn gate() -> (App, Gate) {
     let app = App::echoing_paths();
     // Few buckets: the status counts them, which takes its time without optimisation.
-    let gate = Gate::before(&app, "[client]\nmax_tracked = 1000");
+    let gate = Gate::before(
+        &app,
+        "[client]\nmax_tracked = 1000\n[connections]\ntotal = 2000",
+    );
     (app, gate)
 }
 
@@ -193,7 +196,7 @@ fn the_status_tells_what_is_asked_first() {
     assert_eq!(status["requests"]["forwarded"], 1);
     assert_eq!(status["requests"]["failed"], 0);
     assert_eq!(status["connections"]["accepted"], 2);
-    assert_eq!(status["connections"]["limit"], 10_000);
+    assert_eq!(status["connections"]["limit"], 2000);
     assert!(status["clients"]["capacity"].as_u64() >= Some(1000));
     assert_eq!(status["upstreams"][0]["name"], "app");
     assert_eq!(status["upstreams"][0]["servers"], 1);
@@ -206,7 +209,7 @@ fn the_status_tells_what_is_asked_first() {
         "serving",
         "normal",
         "1, 1, 0 in all",
-        "of 10000; 2 accepted",
+        "of 2000, the last 100 for known clients; 2 accepted",
         "app: 1 server; 1 answered",
         "known ",
         "lines written",

@@ -19,7 +19,7 @@ fn everything() -> String {
          [tier.strict]\nlimit = {{ rate = \"60/h\", burst = 4 }}\n\
          [tier.roomy]\nin_flight = 1\n[tenants]\n\"gold.example\" = \"roomy\"\n\
          \"own.example\" = {{ tier = \"roomy\", limit = {{ rate = \"1/h\", burst = 6 }} }}\n\
-         [known_only]\nexempt_paths = [\"/login\"]\n\
+         [known_only]\nexempt_paths = [\"/login\"]\n[connections]\ntotal = 2000\n\
          [[route]]\npath = \"/health\"\nexempt = true\nupstream = \"app\"\n\
          [[route]]\npath = \"/search\"\ncost = 2\nlimit = {{ rate = \"60/h\", burst = 2 }}\n\
          upstream = \"app\"\n\
@@ -128,7 +128,7 @@ fn a_fresh_client_is_told_with_everything_that_it_meets() {
     let parts = [
         "client       192.0.2.1\n",
         "known        no\n",
-        "connections  0 open of 100; of all clients 0 of 10000\n",
+        "connections  0 open of 100; of all clients 0 of 2000\n",
         "mode         normal\n",
         "request      GET shop.example/search\nroute ",
         "route        2: every host, path /search -> app; takes 2 tokens of each limit\n",

@@ -24,6 +24,7 @@ in_flight = 1
 [deadlines]
 request_header = "300ms"
 request_body_idle = "300ms"
+request_body_rate = "10B/s"
 response_body_idle = "300ms"
 keepalive = "300ms"
 "#;
@@ -189,7 +190,7 @@ fn a_body_that_stops_is_answered_and_one_that_is_slow_is_waited_for() {
     }
     assert_eq!(app.last().path, "/", "the app got none of the others whole");
     eventually("both are counted", || {
-        gate.requests("failed", "client_slow") == 2.0
+        gate.requests("failed", "body_timeout") == 2.0
     });
     assert_unharmed(&gate);
 }
@@ -217,7 +218,7 @@ fn a_client_that_does_not_read_is_closed_and_costs_no_memory() {
     let mut connection = gate.connect();
     connection.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
     eventually("it is counted", || {
-        gate.requests("failed", "client_slow") == 1.0
+        gate.requests("failed", "response_stalled") == 1.0
     });
     let sent = app_ended
         .recv_timeout(Duration::from_secs(5))

@@ -16,6 +16,8 @@ mod harness;
 mod addresses;
 /// The admin side: verbs, the API, and those who abuse its socket.
 mod admin;
+/// Blocks: at once, in every mode, until their end, across restarts, and not by accident.
+mod blocks;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
 mod bodies;
 /// Caps on open connections: of one client, and of all of them.
@@ -28,6 +30,8 @@ mod config_errors;
 mod credentials;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
+/// The door: who is let in while places, files or the mode allow few, and what is told of the rest.
+mod door;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
 mod draining;
 /// Why a request is decided as it is: told, and not touched.
@@ -54,6 +58,8 @@ mod moving_tenants;
 mod networks;
 /// Programs that were not written for this: nginx as the app, curl and wrk as clients.
 mod nginx;
+/// Slow clients and unused connections are ended at their deadlines, each under its own counter.
+mod pace;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
 /// Limits that change under load: what each client has left is exact.

@@ -317,7 +317,8 @@ fn an_exempt_route_takes_nothing_of_others_and_serves_who_has_nothing_left() {
 fn an_exempt_route_is_closed_to_unknown_clients_in_known_only() {
     let app = App::echoing_paths();
     let routes = routed(&["path = \"/health\"\nexempt = true"]);
-    let gate = Gate::before(&app, &routes);
+    let open = "[known_only]\nexempt_paths = [\"/login\"]\n";
+    let gate = Gate::before(&app, &format!("{routes}{open}"));
     gate.verb(&["known", "add", "127.0.0.2"]).good();
     gate.verb(&["mode", "known-only"]).good();
     let ask = |source| from(source, &gate).get("/health");

@@ -204,7 +204,8 @@ fn state_that_is_huge_or_no_file_does_not_stop_the_start() {
 #[test]
 fn the_mode_and_the_added_customers_survive_a_restart_and_nobody_else_reads_them() {
     let app = App::echoing_paths();
-    let gate = Gate::before(&app, "");
+    let open = "[known_only]\nexempt_paths = [\"/login\"]\n";
+    let gate = Gate::before(&app, open);
     gate.verb(&["known", "add", "192.0.2.0/24", "--reason", "office"])
         .good();
     gate.verb(&["mode", "known-only", "--for", "1h", "--reason", "attack"])
@@ -216,7 +217,7 @@ fn the_mode_and_the_added_customers_survive_a_restart_and_nobody_else_reads_them
             .mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    let gate = Gate::start_in(gate.kill(), &with_upstream(&[app.address], ""));
+    let gate = Gate::start_in(gate.kill(), &with_upstream(&[app.address], open));
     let status = gate.status();
     assert_eq!(status["mode"]["mode"], "known-only");
     assert_eq!(status["mode"]["reason"], "attack");

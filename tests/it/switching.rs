@@ -8,12 +8,20 @@ use crate::harness::{
 
 const KNOWN: &str = "127.0.0.9";
 
+/// With a path that stays open, strangers are let in and told at the request that they are shut out.
+const OPEN: &str = "[known_only]\nexempt_paths = [\"/login\", \"/healthz\"]\n";
+
 /// A gate that knows `KNOWN` and whoever else is in this file.
 fn knowing(file: &str, more: &str) -> (App, Gate) {
     let app = App::echoing_paths();
     let folder = Folder::new();
     folder.write("known.txt", format!("{file}\n"));
-    let config = format!("{ROOMY}{more}[known]\nfiles = [\"known.txt\"]\n");
+    let open = if more.contains("[known_only]") {
+        ""
+    } else {
+        OPEN
+    };
+    let config = format!("{ROOMY}{more}{open}[known]\nfiles = [\"known.txt\"]\n");
     let gate = Gate::start_in(folder, &with_upstream(&[app.address], &config));
     (app, gate)
 }
@@ -84,10 +92,7 @@ fn files_and_operators_make_customers_known() {
 
 #[test]
 fn exempt_paths_stay_open_to_everybody() {
-    let (_app, gate) = knowing(
-        KNOWN,
-        "[known_only]\nexempt_paths = [\"/login\", \"/healthz\"]\n",
-    );
+    let (_app, gate) = knowing(KNOWN, "");
     known_only(&gate, &[]);
     let mut stranger = gate.connect();
     for (path, status) in [
@@ -144,7 +149,7 @@ fn it_survives_a_crash_with_the_time_that_is_left() {
     gate.verb(&["known", "add", "127.0.0.7", "--reason", "a friend"])
         .good();
     let folder = gate.kill();
-    let config = format!("{ROOMY}[known]\nfiles = [\"known.txt\"]\n");
+    let config = format!("{ROOMY}{OPEN}[known]\nfiles = [\"known.txt\"]\n");
     let gate = Gate::start_in(folder, &with_upstream(&[app.address], &config));
     assert_eq!(gate.verb(&["mode", "-o", "json"]).json(), before);
     assert_eq!(gate.get("/").status, 503);
@@ -174,7 +179,7 @@ fn what_ended_while_the_gate_was_down_does_not_come_back() {
 #[test]
 fn it_is_refused_while_nobody_is_known() {
     let app = App::echoing_paths();
-    let gate = Gate::before(&app, ROOMY);
+    let gate = Gate::before(&app, &format!("{ROOMY}{OPEN}"));
     let output = gate.verb(&["mode", "known-only"]);
     assert_eq!(output.code, 1, "{output:?}");
     assert_eq!(output.stdout, "");

@@ -5,12 +5,14 @@ use std::num::NonZeroU32;
 use crate::{
     checked::{AddressFrom, Client, Config, Connections, Ipv6Network, Limit, Rate},
     findings::Findings,
+    literal::BodySize,
     raw::{self, Written},
 };
 
 /// Who the client is, and what one client may use.
 pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
     let default = Client::default();
+    let BodySize(max_body) = findings.read_or(raw.max_body, BodySize(default.max_body));
     let ipv6_prefix = raw.ipv6_prefix.unwrap_or(default.ipv6_prefix);
     let client = Client {
         address_from: raw.address_from.unwrap_or(default.address_from),
@@ -25,6 +27,10 @@ pub(super) fn client(findings: &mut Findings<'_>, raw: raw::Client) -> Client {
             .ipv6_network
             .and_then(|network| ipv6_network(findings, &network, ipv6_prefix)),
         connections: raw.connections.unwrap_or(default.connections),
+        requests_per_connection: raw
+            .requests_per_connection
+            .unwrap_or(default.requests_per_connection),
+        max_body,
         max_tracked: raw.max_tracked.unwrap_or(default.max_tracked),
     };
     warn_of_trust(findings, &client, &raw.trusted_proxies);
@@ -89,11 +95,26 @@ fn warn_of_trust(findings: &mut Findings<'_>, client: &Client, written: &[Writte
 }
 
 /// The caps on all connections together.
-pub(super) fn connections(raw: &raw::Connections) -> Connections {
-    let default = Connections::default();
+pub(super) fn connections(findings: &mut Findings<'_>, raw: &raw::Connections) -> Connections {
+    let total = raw.total.unwrap_or(Connections::default().total);
+    let usual = Connections::of(total);
+    let usual = Connections {
+        tls_handshakes: raw.tls_handshakes.unwrap_or(usual.tls_handshakes),
+        ..usual
+    };
+    let Some(reserved) = &raw.reserved_for_known else {
+        return usual;
+    };
+    if *reserved.get_ref() >= total.get() {
+        let right = format!(
+            "somebody else has to get in, too, and total is {total}: write a number below {total}"
+        );
+        findings.wrong(&reserved.span(), &right);
+        return usual;
+    }
     Connections {
-        total: raw.total.unwrap_or(default.total),
-        tls_handshakes: raw.tls_handshakes.unwrap_or(default.tls_handshakes),
+        reserved_for_known: *reserved.get_ref(),
+        ..usual
     }
 }
 

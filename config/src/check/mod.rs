@@ -50,7 +50,7 @@ pub(crate) fn check(
         tenant,
         tiers,
         tenants,
-        connections: limits::connections(&raw.connections),
+        connections: limits::connections(&mut findings, &raw.connections),
         known: operation::known(&mut findings, &raw.known, &folder),
         known_only: operation::known_only(&mut findings, raw.known_only),
         deadlines: operation::deadlines(&mut findings, raw.deadlines),
@@ -67,7 +67,9 @@ pub(crate) fn check(
         costs::costs(&mut findings, &routes, &config);
         limits::caps(&mut findings, &config);
     }
-    config.routes = routes.into_iter().map(|placed| placed.route).collect();
+    let max_body = config.client.max_body;
+    let complete = routes.into_iter().map(|placed| placed.complete(max_body));
+    config.routes = complete.collect();
     config.warnings = findings.finish()?;
     Ok(config)
 }

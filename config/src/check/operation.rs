@@ -9,7 +9,7 @@ use super::Folder;
 use crate::{
     checked::{Admin, Deadlines, Known, KnownOnly, Log, LogFile, Refusal, Sample, State},
     findings::Findings,
-    literal::{Bandwidth, Deadline, PathPrefix, Stay},
+    literal::{Bandwidth, Deadline, LeastRate, PathPrefix, Stay},
     raw::{self, Written},
 };
 
@@ -33,17 +33,25 @@ pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> Kn
 }
 
 pub(super) fn deadlines(findings: &mut Findings<'_>, raw: raw::Deadlines) -> Deadlines {
+    let default = Deadlines::default();
+    let mut rate = |written: Option<Written<LeastRate>>, default: u64| {
+        findings.read_or(written, LeastRate(default)).0
+    };
+    let request_body_rate = rate(raw.request_body_rate, default.request_body_rate);
+    let response_body_rate = rate(raw.response_body_rate, default.response_body_rate);
     let mut read = |written: Option<Written<Deadline>>, default: Duration| {
         findings.read_or(written, Deadline(default)).0
     };
-    let default = Deadlines::default();
     Deadlines {
         proxy_header: read(raw.proxy_header, default.proxy_header),
         tls_handshake: read(raw.tls_handshake, default.tls_handshake),
         request_header: read(raw.request_header, default.request_header),
         request_body_idle: read(raw.request_body_idle, default.request_body_idle),
+        request_body_rate,
         response_body_idle: read(raw.response_body_idle, default.response_body_idle),
+        response_body_rate,
         keepalive: read(raw.keepalive, default.keepalive),
+        upgraded_idle: read(raw.upgraded_idle, default.upgraded_idle),
         upstream_connect: read(raw.upstream_connect, default.upstream_connect),
         upstream_response: read(raw.upstream_response, default.upstream_response),
         drain: read(raw.drain, default.drain),

@@ -11,7 +11,7 @@ use toml::Spanned;
 use crate::{
     checked::{Per, Route, RouteLimit, Upstream},
     findings::Findings,
-    literal::{HostName, Method, PathPrefix},
+    literal::{BodySize, HostName, Method, PathPrefix},
     raw,
 };
 
@@ -26,6 +26,18 @@ pub(super) struct Placed {
     upstream: Option<Range<usize>>,
     pub(super) cost: Option<Range<usize>>,
     per: Option<Range<usize>>,
+    /// Whether it says itself how large bodies may be.
+    has_max_body: bool,
+}
+
+impl Placed {
+    /// The route, with what it does not say itself.
+    pub(super) fn complete(mut self, max_body: u64) -> Route {
+        if !self.has_max_body {
+            self.route.max_body = max_body;
+        }
+        self.route
+    }
 }
 
 /// The routes; without any, the one that sends everything to the only upstream.
@@ -68,6 +80,7 @@ fn only_upstream(
         upstream: None,
         cost: None,
         per: None,
+        has_max_body: false,
     })
 }
 
@@ -76,10 +89,12 @@ fn placed(findings: &mut Findings<'_>, raw: raw::Route) -> Placed {
     let path = raw.path.and_then(|written| findings.read(&written));
     let methods = findings.read_all(&raw.methods);
     let per = raw.limit.as_ref().and_then(|limit| limit.per.as_ref());
+    let max_body = raw.max_body.and_then(|written| findings.read(&written));
     Placed {
         upstream: Some(raw.upstream.span()),
         cost: raw.cost.as_ref().map(Spanned::span),
         per: per.map(Spanned::span),
+        has_max_body: max_body.is_some(),
         route: Route {
             host: host.map(|HostName(host)| host),
             path: path.map(|PathPrefix(path)| path),
@@ -89,6 +104,7 @@ fn placed(findings: &mut Findings<'_>, raw: raw::Route) -> Placed {
             limit: raw.limit.and_then(|raw| route_limit(findings, raw)),
             in_flight: raw.in_flight,
             exempt: raw.exempt.unwrap_or_default(),
+            max_body: max_body.map_or(u64::MAX, |BodySize(most)| most),
         },
     }
 }

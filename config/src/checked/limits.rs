@@ -74,6 +74,10 @@ pub struct Client {
     pub ipv6_network: Option<Ipv6Network>,
     /// Open connections of one client.
     pub connections: NonZeroU32,
+    /// Requests on one connection, which closes behind the last.
+    pub requests_per_connection: NonZeroU32,
+    /// The most bytes of a request's body, for routes that say nothing else; [`u64::MAX`] for any.
+    pub max_body: u64,
     /// How many clients are counted at a time: 1,000 to 100,000,000.
     pub max_tracked: usize,
 }
@@ -94,6 +98,11 @@ impl Default for Client {
             },
             ipv6_network: None,
             connections: at_least_one(100),
+            requests_per_connection: at_least_one(10_000),
+            // Bodies pass through and cost the gate no memory, so that it is for the apps' sake. An
+            // app knows better what it takes; a gate that refuses uploads which the app would take
+            // is switched off. This is above what browsers are given to upload, and still ends.
+            max_body: 1 << 30,
             max_tracked: 1_000_000,
         }
     }
@@ -130,13 +139,24 @@ pub struct Connections {
     pub total: NonZeroU32,
     /// TLS handshakes under way at a time.
     pub tls_handshakes: NonZeroU32,
+    /// How many of them only known clients get: below `total`.
+    pub reserved_for_known: u32,
+}
+
+impl Connections {
+    /// So many connections, with the usual share of them reserved: a twentieth.
+    #[must_use]
+    pub fn of(total: NonZeroU32) -> Connections {
+        Connections {
+            total,
+            tls_handshakes: at_least_one(1_000),
+            reserved_for_known: total.get() / 20,
+        }
+    }
 }
 
 impl Default for Connections {
     fn default() -> Connections {
-        Connections {
-            total: at_least_one(10_000),
-            tls_handshakes: at_least_one(1_000),
-        }
+        Connections::of(at_least_one(10_000))
     }
 }

@@ -44,10 +44,18 @@ pub struct Deadlines {
     pub request_header: Duration,
     /// Between two parts of a request's body.
     pub request_body_idle: Duration,
-    /// Between two parts of a response's body.
+    /// Bytes per second of a request's body that come at least, while the gate waits for them, in
+    /// each `request_body_idle`; 0 for any. At most 1 GiB/s.
+    pub request_body_rate: u64,
+    /// Between two parts of a response that the client reads.
     pub response_body_idle: Duration,
+    /// Bytes per second that a client reads at least, while the gate waits for it, in each
+    /// `response_body_idle`; 0 for any. At most 1 GiB/s.
+    pub response_body_rate: u64,
     /// How long a connection may stay open with no request.
     pub keepalive: Duration,
+    /// How long a connection that was upgraded may be silent.
+    pub upgraded_idle: Duration,
     /// To connect to a server of an upstream.
     pub upstream_connect: Duration,
     /// From the end of a request to the head of its response.
@@ -63,8 +71,14 @@ impl Default for Deadlines {
             tls_handshake: Duration::from_secs(5),
             request_header: Duration::from_secs(10),
             request_body_idle: Duration::from_secs(30),
+            // What Apache's mod_reqtimeout asks for (Kestrel: 240 both ways). The slowest modem is
+            // above it, and what a body costs is bounded by it.
+            request_body_rate: 500,
             response_body_idle: Duration::from_secs(60),
+            response_body_rate: 500,
             keepalive: Duration::from_secs(60),
+            // A WebSocket is kept open by pings, which come every half minute or so.
+            upgraded_idle: Duration::from_secs(600),
             upstream_connect: Duration::from_secs(2),
             upstream_response: Duration::from_secs(60),
             drain: Duration::from_secs(30),

@@ -127,6 +127,8 @@ pub struct Route {
     /// Whether the limits of clients, networks and tenants do not apply. The
     /// route's own do, and so does the mode.
     pub exempt: bool,
+    /// The most bytes of a request's body; [`u64::MAX`] for any.
+    pub max_body: u64,
 }
 
 /// A limit of a route.
@@ -163,6 +165,7 @@ impl Route {
             limit: None,
             in_flight: None,
             exempt: false,
+            max_body: u64::MAX,
         }
     }
 }

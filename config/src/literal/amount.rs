@@ -77,6 +77,69 @@ impl Literal for Bandwidth {
     }
 }
 
+const LEAST_RATES: &str = r#"such as "500B/s" or "4KiB/s", or "off""#;
+
+/// The fewest bytes per second, from 1 B/s to 1 GiB/s; 0 for "off".
+#[derive(Debug, PartialEq)]
+pub(crate) struct LeastRate(pub(crate) u64);
+
+impl Literal for LeastRate {
+    const EXAMPLES: &'static [&'static str] = &["500B/s", "4KiB/s", "off"];
+    const PATTERN: Option<&'static str> = Some("^([0-9]+(B|KiB|MiB|GiB)/s|off)$");
+
+    fn read(text: &str) -> Result<LeastRate, String> {
+        if text == "off" {
+            return Ok(LeastRate(0));
+        }
+        let bytes = text.strip_suffix("/s").and_then(bytes).ok_or_else(|| {
+            format!("this is a whole number of B, KiB, MiB or GiB per second, {LEAST_RATES}")
+        })?;
+        match bytes {
+            Some(1..=0x4000_0000) => Ok(LeastRate(bytes.unwrap_or_default())),
+            Some(0) => Err(format!("this is at least 1B/s, {LEAST_RATES}")),
+            _ => Err(format!("this is at most 1GiB/s, {LEAST_RATES}")),
+        }
+    }
+}
+
+const BODY_SIZES: &str = r#"such as "10MiB" or "1GiB", or "off""#;
+
+/// The most bytes of a body, from 1 B to 1,048,576 GiB; [`u64::MAX`] for "off".
+#[derive(Debug, PartialEq)]
+pub(crate) struct BodySize(pub(crate) u64);
+
+impl Literal for BodySize {
+    const EXAMPLES: &'static [&'static str] = &["10MiB", "1GiB", "off"];
+    const PATTERN: Option<&'static str> = Some("^([0-9]+(B|KiB|MiB|GiB)|off)$");
+
+    fn read(text: &str) -> Result<BodySize, String> {
+        if text == "off" {
+            return Ok(BodySize(u64::MAX));
+        }
+        let bytes = bytes(text)
+            .ok_or_else(|| format!("this is a whole number of B, KiB, MiB or GiB, {BODY_SIZES}"))?;
+        match bytes {
+            Some(0) => Err(format!("this is at least 1B, {BODY_SIZES}")),
+            Some(bytes) if bytes <= 1 << 50 => Ok(BodySize(bytes)),
+            _ => Err(format!("this is at most 1048576GiB, {BODY_SIZES}")),
+        }
+    }
+}
+
+/// Reads `64KiB`: `None` when it has another form, `Some(None)` when no counter holds it.
+fn bytes(text: &str) -> Option<Option<u64>> {
+    let (number, unit) = number_and_unit(text);
+    let scale: u64 = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    let digits_only = !number.is_empty();
+    digits_only.then(|| whole_number(number).and_then(|number| number.checked_mul(scale)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +169,48 @@ mod tests {
         ] {
             let message = Rate::read(text).unwrap_err();
             assert!(message.starts_with(right), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_least_rate_is_bytes_or_off() {
+        assert_eq!(LeastRate::read("500B/s"), Ok(LeastRate(500)));
+        assert_eq!(LeastRate::read("4KiB/s"), Ok(LeastRate(4096)));
+        assert_eq!(LeastRate::read("1GiB/s"), Ok(LeastRate(1 << 30)));
+        assert_eq!(LeastRate::read("off"), Ok(LeastRate(0)));
+        for text in [
+            "0B/s",
+            "500",
+            "500/s",
+            "500B",
+            "B/s",
+            "2GiB/s",
+            "500b/s",
+            "Off",
+            "",
+            "99999999999999999999B/s",
+        ] {
+            assert!(LeastRate::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_size_is_bytes_or_off() {
+        assert_eq!(BodySize::read("1B"), Ok(BodySize(1)));
+        assert_eq!(BodySize::read("10MiB"), Ok(BodySize(10 << 20)));
+        assert_eq!(BodySize::read("1048576GiB"), Ok(BodySize(1 << 50)));
+        assert_eq!(BodySize::read("off"), Ok(BodySize(u64::MAX)));
+        for text in [
+            "0B",
+            "10",
+            "10MB",
+            "MiB",
+            "10MiB/s",
+            "1048577GiB",
+            "none",
+            "",
+        ] {
+            assert!(BodySize::read(text).is_err(), "{text}");
         }
     }
 

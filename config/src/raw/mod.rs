@@ -26,7 +26,7 @@ pub(crate) use written::Written;
 
 use crate::{
     checked::{AddressFrom, Mode, Per, Rate, Server, TenantFrom},
-    literal::{Bandwidth, Deadline, HostName, Method, PathPrefix, Stay},
+    literal::{Bandwidth, BodySize, Deadline, HostName, LeastRate, Method, PathPrefix, Stay},
 };
 
 /// The configuration of Tidegate, a rate-limiting reverse proxy.
@@ -138,6 +138,8 @@ pub(crate) struct Route {
     /// Whether the limits of clients, networks and tenants do not apply; the
     /// route's own do. Default: false.
     pub(crate) exempt: Option<bool>,
+    /// The most bytes of a request's body, or "off". Default: what `[client]` says.
+    pub(crate) max_body: Option<Written<BodySize>>,
 }
 
 /// A rate and a burst, and who has one such budget each.
@@ -183,6 +185,11 @@ pub(crate) struct Client {
     /// Open connections of one client. Default: 100.
     #[schemars(range(min = 1, max = 10_000_000), example = 100)]
     pub(crate) connections: Option<NonZeroU32>,
+    /// Requests on one connection, which closes behind the last. Default: 10_000.
+    #[schemars(range(min = 1, max = 1_000_000_000), example = 10_000)]
+    pub(crate) requests_per_connection: Option<NonZeroU32>,
+    /// The most bytes of a request's body, or "off". Default: "1GiB".
+    pub(crate) max_body: Option<Written<BodySize>>,
     /// How many clients are counted at a time; the memory for them is taken at
     /// the start. Default: 1_000_000.
     #[schemars(range(min = 1_000, max = 100_000_000), example = 1_000_000)]
@@ -255,6 +262,11 @@ pub(crate) struct Connections {
     /// Open connections from all clients. Default: 10_000.
     #[schemars(range(min = 1, max = 10_000_000), example = 10_000)]
     pub(crate) total: Option<NonZeroU32>,
+    /// How many of them only known clients get, so that these still get in
+    /// while everybody else has taken the rest; below total. Default: a
+    /// twentieth of total.
+    #[schemars(with = "Option<u32>", range(min = 0, max = 9_999_999), example = 500)]
+    pub(crate) reserved_for_known: Option<Spanned<u32>>,
     /// TLS handshakes under way at a time; beyond that only known clients get
     /// one. Default: 1_000.
     #[schemars(range(min = 1, max = 1_000_000), example = 1_000)]
@@ -296,10 +308,18 @@ pub(crate) struct Deadlines {
     pub(crate) request_header: Option<Written<Deadline>>,
     /// Between two parts of a request's body. Default: "30s".
     pub(crate) request_body_idle: Option<Written<Deadline>>,
-    /// Between two parts of a response's body. Default: "60s".
+    /// How fast a request's body comes at least, while the gate waits for it, in each
+    /// `request_body_idle`; or "off". Default: "500B/s".
+    pub(crate) request_body_rate: Option<Written<LeastRate>>,
+    /// Between two parts of a response that the client reads. Default: "60s".
     pub(crate) response_body_idle: Option<Written<Deadline>>,
+    /// How fast a client reads at least, while the gate waits for it, in each
+    /// `response_body_idle`; or "off". Default: "500B/s".
+    pub(crate) response_body_rate: Option<Written<LeastRate>>,
     /// How long a connection may stay open with no request. Default: "60s".
     pub(crate) keepalive: Option<Written<Deadline>>,
+    /// How long a connection that was upgraded may be silent. Default: "10m".
+    pub(crate) upgraded_idle: Option<Written<Deadline>>,
     /// To connect to a server of an upstream. Default: "2s".
     pub(crate) upstream_connect: Option<Written<Deadline>>,
     /// From the end of a request to the head of its response. Default: "60s".

@@ -10,10 +10,11 @@ use axum::http::StatusCode;
 use super::{Answer, Shared, query};
 use crate::admin::Problem;
 use crate::admin::wire::{ExplainQuery, Explanation};
-use crate::explain::{Asked, explain};
+use crate::explain::{Asked, Listed, explain};
 
-/// Entries of the known set that are shown as the reason why a client is known.
-const KNOWN_BY: usize = 10;
+/// Entries of the known set, and blocks, that are shown as the reason why a client is known or
+/// blocked.
+const NAMED: usize = 10;
 
 pub(super) async fn show(
     State(admin): Shared,
@@ -32,8 +33,11 @@ pub(super) async fn show(
         host: asked.host.as_deref(),
         fields: asked.fields.as_deref().unwrap_or_default(),
     };
-    let known_by = admin.reloader.known.list(KNOWN_BY, Some(address));
-    explain(&admin.gate, address, known_by, &request)
+    let listed_in = Listed {
+        known_by: admin.reloader.known.list(NAMED, Some(address)),
+        blocked_by: admin.blocks.list(NAMED, Some(address)),
+    };
+    explain(&admin.gate, address, listed_in, &request)
         .map(Json)
         .map_err(bad)
 }

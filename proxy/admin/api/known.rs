@@ -12,7 +12,7 @@ use super::{Answer, Shared, body, changed, query};
 use crate::admin::Problem;
 use crate::admin::wire::{Changed, KnownList, KnownRequest};
 use crate::clock;
-use crate::known::Added;
+use crate::prefixes::Added;
 
 /// Entries that one answer has unless more are asked for.
 const LISTED: usize = 1000;
@@ -30,7 +30,7 @@ pub(super) async fn list(
     let asked = query(asked)?;
     let limit = asked.limit.unwrap_or(LISTED);
     Ok(Json(KnownList {
-        prefixes: admin.gate.known.load().len(),
+        prefixes: admin.gate.known.len(),
         entries: admin.reloader.known.list(limit, asked.address),
     }))
 }
@@ -59,10 +59,6 @@ pub(super) async fn remove(
     let request = body(request)?;
     let removed = admin.reloader.known.remove(&request.prefix);
     let prefix = removed.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.to_string()))?;
-    let now = Added {
-        prefix,
-        until: None,
-        reason: None,
-    };
+    let now = Added::of(prefix);
     Ok(changed(now, move || admin.reloader.known.save()).await)
 }

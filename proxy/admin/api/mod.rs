@@ -1,6 +1,7 @@
 //! The admin API: JSON over HTTP/1.1 on the Unix socket. Reads are GET; every change is another
 //! method.
 
+mod blocks;
 mod explain;
 mod known;
 mod mode;
@@ -77,6 +78,10 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             "/v1/tenants",
             get(tenants::list).post(tenants::set).delete(tenants::unset),
         )
+        .route(
+            "/v1/blocks",
+            get(blocks::list).post(blocks::add).delete(blocks::remove),
+        )
         .route("/v1/explain", get(explain::show))
         .route("/v1/reload", post(reload))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
@@ -84,13 +89,13 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/tenants, /v1/explain, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/explain, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/reload and /v1/upgrade are changed with POST, /v1/known and /v1/tenants with POST and DELETE",
+                "what is read is read with GET; /v1/mode, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE",
             )
         })
         .with_state(admin)
@@ -107,6 +112,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
     let (from_files, from_operators) = admin.reloader.known.counts();
     let [accepted, refused] = gate.account.metrics.connections();
     let upstreams = admin.reloader.upstreams().into_iter();
+    let caps = gate.policy.load().caps;
     Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -121,7 +127,9 @@ async fn status(State(admin): Shared) -> Json<Status> {
         requests: admin.rates.requests(gate.account.metrics.totals()),
         connections: wire::Connections {
             open: gate.connections.get(),
-            limit: gate.policy.load().connections.get(),
+            limit: caps.total.get(),
+            reserved_for_known: caps.reserved_for_known,
+            problem: caps.warning(),
             accepted,
             refused,
         },
@@ -131,9 +139,13 @@ async fn status(State(admin): Shared) -> Json<Status> {
             evictions: gate.limits.table.evictions(),
         },
         known: wire::Known {
-            prefixes: gate.known.load().len(),
+            prefixes: gate.known.len(),
             from_files,
             from_operators,
+        },
+        blocks: wire::Blocks {
+            blocks: admin.blocks.count(),
+            first: admin.blocks.list(NAMED, None),
         },
         tenants: tenants(&admin),
         upstreams: upstreams
@@ -148,13 +160,13 @@ async fn status(State(admin): Shared) -> Json<Status> {
     })
 }
 
-/// Moved tenants that a status names; all of them are in the list of tenants.
-const MOVED: usize = 10;
+/// Moved tenants, and blocks, that a status names; all of them are in their lists.
+const NAMED: usize = 10;
 
 fn tenants(admin: &Admin) -> Option<wire::Tenants> {
     let mut moves = admin.reloader.moves();
     let moved = moves.len();
-    moves.truncate(MOVED);
+    moves.truncate(NAMED);
     admin.reloader.with_tenants(|tenants| {
         Some(wire::Tenants {
             listed: tenants?.len(),
@@ -183,14 +195,24 @@ async fn changed<T>(
     now: T,
     save: impl FnOnce() -> Result<(), StateError> + Send + 'static,
 ) -> Json<Changed<T>> {
+    changed_with(None, now, save).await
+}
+
+/// As [`changed`], with something that the operator should know.
+async fn changed_with<T>(
+    note: Option<String>,
+    now: T,
+    save: impl FnOnce() -> Result<(), StateError> + Send + 'static,
+) -> Json<Changed<T>> {
     let saved = tokio::task::spawn_blocking(save).await;
     let problem = match saved {
         Ok(saved) => saved.err().map(|error| error.to_string()),
         Err(error) => Some(error.to_string()),
     };
+    let warnings: Vec<String> = problem.into_iter().chain(note).collect();
     Json(Changed {
         now,
-        warning: problem,
+        warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
     })
 }
 

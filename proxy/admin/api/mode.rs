@@ -32,7 +32,7 @@ pub(super) async fn set(
         );
         Problem::new(StatusCode::BAD_REQUEST, detail)
     })?;
-    let known = admin.gate.known.load().len();
+    let known = admin.gate.known.len();
     if mode == Mode::KnownOnly && known == 0 && !request.force {
         return Err(Problem::new(
             StatusCode::CONFLICT,

@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Operator, Shared, body, changed, query};
+use super::{Answer, Operator, Shared, body, changed, changed_with, query};
 use crate::admin::Problem;
 use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRequest};
 use crate::clock;
@@ -110,10 +110,7 @@ pub(super) async fn set(
             name = moved.name
         )
     });
-    let Json(mut answer) = changed(moved, move || admin.reloader.save_moves()).await;
-    let warnings: Vec<String> = answer.warning.into_iter().chain(note).collect();
-    answer.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-    Ok(Json(answer))
+    Ok(changed_with(note, moved, move || admin.reloader.save_moves()).await)
 }
 
 pub(super) async fn unset(

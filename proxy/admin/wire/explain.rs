@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::known::Entry;
 use crate::mode::Record;
+use crate::prefixes::Added;
 
 /// What is asked.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -43,13 +44,17 @@ pub struct Explanation {
     pub mode: Record,
     /// The entries that make it a known customer; none when it is not one.
     pub known_by: Vec<Entry>,
+    /// The blocks that it lies in.
+    #[serde(default)]
+    pub blocked_by: Vec<Added>,
     /// Whether the path stays open in `known-only`.
     pub exempt_path: bool,
     /// Its open connections.
     pub connections: Use,
     /// The open connections of all clients.
     pub all_connections: Use,
-    /// Why a new connection of it would be closed: `client` or `total`, by whose cap is reached.
+    /// Why a new connection of it would be closed: `blocked`, `unknown_client`, or by
+    /// whose cap is reached: `total`, `reserved` or `client`.
     pub closed_at_door: Option<String>,
     /// The request that is explained: method, host and path.
     pub request: String,

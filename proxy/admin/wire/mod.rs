@@ -1,8 +1,10 @@
 //! What goes over the admin socket, for both ends of it.
 
+mod blocks;
 mod explain;
 mod tenants;
 
+pub use blocks::{BlockList, BlockRequest, Unblock};
 pub use explain::{ExplainQuery, Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
 pub use tenants::{ListedTenant, TenantList, TenantName, TenantRequest};
 
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::forward::Health;
 use crate::known::Entry;
 use crate::mode::Record;
+use crate::prefixes::Added;
 use crate::tenants::Moved;
 use crate::upgrade::Process;
 
@@ -49,6 +52,9 @@ pub struct Status {
     pub clients: Clients,
     /// Known prefixes.
     pub known: Known,
+    /// Blocked prefixes.
+    #[serde(default)]
+    pub blocks: Blocks,
     /// Tenants, when they are told apart.
     pub tenants: Option<Tenants>,
     /// The apps behind the gate.
@@ -75,12 +81,18 @@ pub struct Requests {
 }
 
 /// Connections now and so far.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connections {
     /// Open now.
     pub open: u32,
     /// That may be open.
     pub limit: u32,
+    /// How many of those are kept for known clients.
+    #[serde(default)]
+    pub reserved_for_known: u32,
+    /// Why fewer may be open than are configured.
+    #[serde(default)]
+    pub problem: Option<String>,
     /// Let in so far.
     pub accepted: u64,
     /// Closed at the door so far.
@@ -107,6 +119,15 @@ pub struct Known {
     pub from_files: usize,
     /// Added by operators.
     pub from_operators: usize,
+}
+
+/// Blocked prefixes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Blocks {
+    /// How many there are.
+    pub blocks: usize,
+    /// The first of them.
+    pub first: Vec<Added>,
 }
 
 /// Tenants by who says what they may use.

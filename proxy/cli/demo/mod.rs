@@ -14,7 +14,6 @@ mod tally;
 mod traffic;
 
 use std::cell::Cell;
-use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,8 +53,8 @@ fn parse_pace(text: &str) -> Result<f64, String> {
 const THREADS: usize = 2;
 /// How long threads may take to end.
 const RUNTIME_END: Duration = Duration::from_secs(1);
-/// Connections that this process may have open, towards the gate and in the app.
-const CONNECTIONS: u32 = 1_000;
+/// Files that this process may have open: connections towards the gate, and in the app.
+const DESCRIPTORS: u64 = 2_256;
 
 /// Tells the story and keeps the gate up. Ctrl-C ends it at any time: with 0 after the story, with
 /// 130 in the middle of it, as shells have it.
@@ -64,7 +63,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
         eprintln!("tidegate: the demo is for people to watch; leave `--output json` away");
         return Ok(ExitCode::from(2));
     }
-    descriptors::raise(NonZeroU32::MIN.saturating_add(CONNECTIONS));
+    descriptors::raise(DESCRIPTORS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()

@@ -30,6 +30,11 @@ fn advice(reason: Reason, said: &Explanation) -> String {
             "`tidegate known add {} --for 1h` for this client, `tidegate mode normal` for everybody",
             said.client
         ),
+        Reason::Blocked => {
+            let blocks = said.blocked_by.iter();
+            let lift = blocks.map(|entry| format!("`tidegate block remove {}`", entry.prefix));
+            lift.collect::<Vec<_>>().join(" and ")
+        }
         Reason::NoRoute => {
             "add a [[route]] for this host, path and method; --host, --path and --method say what the \
              client asks for"

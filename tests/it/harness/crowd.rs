@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use super::{Connection, Response};
 
 /// The beginning of a `[client]` table: this machine's addresses may name the client.
-pub const PROXIED: &str =
-    "[client]\naddress_from = \"x-forwarded-for\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n";
+pub const PROXIED: &str = "[client]\naddress_from = \"x-forwarded-for\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n\
+    requests_per_connection = 1_000_000_000\n";
 
 /// The client with this number: addresses for benchmarks (RFC 2544), 131,072 of them.
 pub fn client(number: u32) -> Ipv4Addr {

@@ -147,10 +147,21 @@ impl Gate {
 
     /// A gate that finds in its folder what an earlier one has left.
     pub fn start_in(folder: Folder, text: &str) -> Gate {
+        Gate::launch(folder, text, Command::new(env!("CARGO_BIN_EXE_tidegate")))
+    }
+
+    /// A gate in front of one app that may have so many files open and not more.
+    pub fn with_files(app: &App, text: &str, files: u32) -> Gate {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_tidegate")]);
+        Gate::launch(Folder::new(), &with_upstream(&[app.address], text), shell)
+    }
+
+    fn launch(folder: Folder, text: &str, mut program: Command) -> Gate {
         let config = folder.configure(text);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.args(["run", "--config"]).arg(config);
-        Gate::of(folder, command.stdin(Stdio::null()))
+        program.args(["run", "--config"]).arg(config);
+        Gate::of(folder, program.stdin(Stdio::null()))
     }
 
     /// A gate that this command runs. It, and whatever takes over from it, ends with the test.

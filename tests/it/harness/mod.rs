@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Configuration of a gate that refuses nobody, for tests that are not about limits.
-pub const ROOMY: &str =
-    "[client]\nlimit = { rate = \"1000000/s\", burst = 1000000 }\nconnections = 1000\n";
+pub const ROOMY: &str = "[client]\nlimit = { rate = \"1000000/s\", burst = 1000000 }\nconnections = 1000\n\
+     requests_per_connection = 1_000_000_000\n";
 
 /// Bytes that do not repeat themselves at any power of two, so that what is lost, doubled or moved
 /// shows.

@@ -1,38 +1,32 @@
 //! The known customers as they are in force: the book, and the set in the gate that follows it.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::bail;
 use ipnet::IpNet;
 
-use super::book::{Added, Book, BookError, Entry};
+use super::book::{Book, Entry, KnownError};
 use crate::gate::Gate;
 use crate::lists::FromFile;
+use crate::prefixes::Added;
 use crate::state::StateError;
 
 /// Changes the book, and with it what requests are looked up in.
 #[derive(Debug)]
-pub struct Published {
+pub struct Customers {
     gate: Arc<Gate>,
     book: Book,
-    turn: Mutex<()>,
 }
 
-impl Published {
+impl Customers {
     /// The book of this gate, whose set is already in force.
     pub fn new(gate: Arc<Gate>, book: Book) -> Self {
-        Published {
-            gate,
-            book,
-            turn: Mutex::new(()),
-        }
+        Customers { gate, book }
     }
 
-    /// One at a time, so that no older set replaces a newer one.
     fn publish(&self) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.gate.known.store(Arc::new(self.book.set()));
+        self.gate.known.replace(|| self.book.set());
     }
 
     /// Customers do not leave by the half: files that say so were cut, emptied or mistaken.
@@ -52,10 +46,10 @@ impl Published {
 
     /// Takes files over that were read whole, and says what that changed.
     pub fn replace_files(&self, files: Vec<FromFile<IpNet>>) -> Option<String> {
-        let before = self.gate.known.load().len();
+        let before = self.gate.known.len();
         self.book.replace_files(files);
         self.publish();
-        let after = self.gate.known.load().len();
+        let after = self.gate.known.len();
         (before != after).then(|| format!("known prefixes: {before} -> {after}"))
     }
 
@@ -72,13 +66,13 @@ impl Published {
     /// Makes a customer known, from the next request on.
     ///
     /// # Errors
-    /// See [`BookError`].
+    /// See [`KnownError`].
     pub fn add(
         &self,
         prefix: &str,
         until: Option<u64>,
         reason: Option<String>,
-    ) -> Result<Added, BookError> {
+    ) -> Result<Added, KnownError> {
         let added = self.book.add(prefix, until, reason)?;
         self.publish();
         Ok(added)
@@ -87,8 +81,8 @@ impl Published {
     /// Takes a customer out who was added.
     ///
     /// # Errors
-    /// See [`BookError`].
-    pub fn remove(&self, prefix: &str) -> Result<IpNet, BookError> {
+    /// See [`KnownError`].
+    pub fn remove(&self, prefix: &str) -> Result<IpNet, KnownError> {
         let removed = self.book.remove(prefix)?;
         self.publish();
         Ok(removed)

@@ -1,7 +1,6 @@
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
-use super::prefix::parse_prefix;
 use super::*;
 
 fn v4() -> impl Strategy<Value = IpNet> {
@@ -33,14 +32,19 @@ proptest! {
     fn the_set_knows_whom_a_list_of_prefixes_knows(
         prefixes in prop::collection::vec(prop_oneof![v4(), v6()], 0..12),
         addresses in prop::collection::vec(address(), 1..20),
+        nets in prop::collection::vec(prop_oneof![v4(), v6()], 0..12),
     ) {
-        let set: KnownSet = prefixes.iter().copied().collect();
+        let set: PrefixSet = prefixes.iter().copied().collect();
         let different: std::collections::BTreeSet<IpNet> = prefixes.iter().map(IpNet::trunc).collect();
         prop_assert_eq!(set.len(), different.len());
         prop_assert_eq!(set.is_empty(), prefixes.is_empty());
         for address in addresses {
             let expected = prefixes.iter().any(|prefix| prefix.contains(&address));
             prop_assert_eq!(set.contains(address), expected, "{} in {:?}", address, &prefixes);
+        }
+        for net in nets {
+            let expected = prefixes.iter().any(|prefix| prefix.contains(&net) || net.contains(prefix));
+            prop_assert_eq!(set.overlaps(net.trunc()), expected, "{} and {:?}", net, &prefixes);
         }
     }
 
@@ -53,7 +57,7 @@ proptest! {
 #[test]
 fn the_widest_and_the_narrowest_prefixes_hold_what_they_say() {
     let of =
-        |prefix: &str| -> KnownSet { [prefix.parse::<IpNet>().unwrap()].into_iter().collect() };
+        |prefix: &str| -> PrefixSet { [prefix.parse::<IpNet>().unwrap()].into_iter().collect() };
     let knows = |prefix: &str, address: &str| of(prefix).contains(address.parse().unwrap());
     assert!(knows("0.0.0.0/0", "0.0.0.0") && knows("0.0.0.0/0", "255.255.255.255"));
     assert!(!knows("0.0.0.0/0", "::1"), "all of IPv4 is nothing of IPv6");

@@ -1,0 +1,156 @@
+//! Who is let in: blocks, the mode, and the caps on connections.
+//!
+//! In two parts, because the other end of a connection need not be the client: the place among all
+//! connections is taken at the start, the client's own when it is known who that is.
+
+use std::net::IpAddr;
+
+use tidegate_config::Mode;
+use tidegate_limit::{GaugePermit, Permit};
+
+use super::DoorReason;
+use crate::gate::Gate;
+use crate::policy::Policy;
+
+/// A place among all connections, given back when dropped.
+#[derive(Debug)]
+#[must_use = "dropping it gives the place back"]
+pub struct Place {
+    _total: GaugePermit,
+    /// Whether it is one of those that are kept for known clients.
+    reserved: bool,
+}
+
+/// A connection's places in the caps; it gives them back when dropped, however the connection ends.
+#[derive(Debug)]
+#[must_use = "dropping it gives the places back"]
+pub struct Guard {
+    _place: Place,
+    /// None when the cap is a trusted proxy's, or not enforced.
+    _client: Option<Permit>,
+}
+
+/// Whether a connection from `client` would be let in now; takes nothing. No lock, no allocation.
+///
+/// # Errors
+/// Why it would not.
+pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
+    let policy = gate.policy.load();
+    enter(gate, &policy, client)?;
+    let open = gate.connections.get();
+    if open >= policy.caps.total.get() {
+        return Err(DoorReason::Total);
+    }
+    if gate.mode.mode() == Mode::Observe {
+        return Ok(());
+    }
+    if open >= policy.caps.open_to_all() && !gate.known.contains(client) {
+        return Err(DoorReason::Reserved);
+    }
+    if policy.client.speaks_for_others(client) {
+        return Ok(());
+    }
+    let key = policy.client.key(&gate.limits.hasher, client);
+    let most = policy.client_connections;
+    match gate.limits.connections.at_limit(key, most) {
+        true => Err(DoorReason::Client),
+        false => Ok(()),
+    }
+}
+
+/// Whether any connection would be let in now; takes nothing.
+///
+/// # Errors
+/// When as many are open as may be.
+pub fn look_at_total(gate: &Gate) -> Result<(), DoorReason> {
+    match gate.connections.get() >= gate.policy.load().caps.total.get() {
+        true => Err(DoorReason::Total),
+        false => Ok(()),
+    }
+}
+
+/// Takes a connection's place among all, whoever its client will turn out to be.
+///
+/// # Errors
+/// When none is left, not even one that is kept for known clients.
+pub fn admit_total(gate: &Gate) -> Result<Place, DoorReason> {
+    let caps = gate.policy.load().caps;
+    let among = |most: u32, reserved: bool| {
+        let total = gate.connections.try_acquire(most)?;
+        Some(Place {
+            _total: total,
+            reserved,
+        })
+    };
+    among(caps.open_to_all(), false)
+        .or_else(|| among(caps.total.get(), true))
+        .ok_or(DoorReason::Total)
+}
+
+/// Takes the client's own place, once it is known who the client is, and judges whether it may come
+/// in at all: it is not blocked, `known-only` does not shut it out, and it may have the place among
+/// all that it holds.
+///
+/// # Errors
+/// Why it is not let in. The place among all is given back.
+pub fn admit_client(gate: &Gate, place: Place, client: IpAddr) -> Result<Guard, DoorReason> {
+    let policy = gate.policy.load();
+    enter(gate, &policy, client)?;
+    // Places may have become free since: then the reserve is whole without this one.
+    let from_reserve = place.reserved && gate.connections.get() > policy.caps.open_to_all();
+    if from_reserve && !gate.known.contains(client) {
+        not_in_observe(gate, DoorReason::Reserved)?;
+    }
+    // Behind a trusted proxy there are many clients: their number is not this peer's doing.
+    let own = if policy.client.speaks_for_others(client) {
+        None
+    } else {
+        let key = policy.client.key(&gate.limits.hasher, client);
+        let most = policy.client_connections;
+        let own = gate.limits.connections.try_acquire(key, most);
+        if own.is_none() {
+            not_in_observe(gate, DoorReason::Client)?;
+        }
+        own
+    };
+    Ok(Guard {
+        _place: place,
+        _client: own,
+    })
+}
+
+/// Takes all places of a connection whose client is known from the start.
+///
+/// # Errors
+/// Why it is not let in.
+pub fn admit(gate: &Gate, client: IpAddr) -> Result<Guard, DoorReason> {
+    // First, as in `look`: of two reasons both name the same one.
+    enter(gate, &gate.policy.load(), client)?;
+    admit_client(gate, admit_total(gate)?, client)
+}
+
+/// What is about the client and no count. A block holds in every mode: an operator named the client.
+fn enter(gate: &Gate, policy: &Policy, client: IpAddr) -> Result<(), DoorReason> {
+    if gate.blocks.contains(client) {
+        return Err(DoorReason::Blocked);
+    }
+    // Only when nothing it could ask would be served: a path that stays open is told by the request,
+    // and so is whom a trusted proxy asks for.
+    let certain = policy.exempt_paths.is_empty() && !policy.client.speaks_for_others(client);
+    let shut_out = gate.mode.mode() == Mode::KnownOnly && certain;
+    match shut_out && !gate.known.contains(client) {
+        true => Err(DoorReason::UnknownClient),
+        false => Ok(()),
+    }
+}
+
+/// In `observe` who gets which place is counted and not enforced.
+fn not_in_observe(gate: &Gate, reason: DoorReason) -> Result<(), DoorReason> {
+    match gate.mode.mode() {
+        Mode::Observe => {
+            gate.account.would_close(reason);
+            Ok(())
+        }
+        Mode::Normal | Mode::KnownOnly => Err(reason),
+    }
+}

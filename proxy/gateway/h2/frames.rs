@@ -1,0 +1,326 @@
+//! The frames of a client's HTTP/2 connection, counted as they come in, before anything is made of
+//! them (RFC 9113 section 4.1).
+//!
+//! The `h2` crate bounds what it keeps; it does not bound how long a header block may take, nor how
+//! many frames that ask for nothing a client may send. Both are seen here, and nowhere else: the
+//! accept loop then says goodbye with GOAWAY.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::super::paced::PacedStream;
+
+/// What a client says first (RFC 9113 section 3.4).
+const PREFACE: usize = 24;
+const FRAME_HEADER: usize = 9;
+
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const RST_STREAM: u8 = 0x3;
+const WINDOW_UPDATE: u8 = 0x8;
+const CONTINUATION: u8 = 0x9;
+/// The flag of the last frame of a header block.
+const END_HEADERS: u8 = 0x4;
+
+/// Frames that ask for nothing (SETTINGS, PING, PRIORITY, empty DATA, unknown ones): as many at once,
+/// and so many more each second. A browser sends ten at its start; a client that measures its line
+/// by pings some dozens a second.
+const IDLE_BURST: u32 = 500;
+const IDLE_PER_SECOND: u32 = 100;
+/// CONTINUATION frames of one header block: 64 KiB of it fit into five of the usual size.
+const MAX_CONTINUATIONS: u32 = 32;
+/// Streams that a client may cancel before they have to be fewer than every second one: rapid reset
+/// (CVE-2023-44487) cancels all, people who leave a page a few.
+const FREE_RESETS: u64 = 100;
+/// Window updates at once, and one more for so many bytes that the client was sent.
+const FREE_UPDATES: u64 = 1000;
+const BYTES_PER_UPDATE: u64 = 16;
+
+/// What a client did that ends its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Abuse {
+    /// A flood of frames that ask for nothing.
+    Frames = 1,
+    /// Streams opened to be cancelled.
+    Resets = 2,
+    /// A header block that did not end in time, or in too many pieces.
+    HeaderBlock = 3,
+}
+
+/// What the accept loop learns of the frames.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    abuse: AtomicU8,
+    sent: AtomicU64,
+}
+
+impl Watch {
+    /// What the client did, if anything. Set while the connection is polled, and looked at behind it.
+    pub(super) fn abuse(&self) -> Option<Abuse> {
+        match self.abuse.load(Relaxed) {
+            1 => Some(Abuse::Frames),
+            2 => Some(Abuse::Resets),
+            3 => Some(Abuse::HeaderBlock),
+            _ => None,
+        }
+    }
+}
+
+/// Where in the stream of frames the next byte is.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// In the preface, with so many bytes of it to come.
+    Preface(usize),
+    /// In a frame's header, with so many bytes of it there.
+    Header([u8; FRAME_HEADER], usize),
+    /// In a frame's payload, with so many bytes of it to come.
+    Payload(usize),
+}
+
+/// What was seen of the frames.
+#[derive(Debug)]
+struct Count {
+    at: At,
+    /// CONTINUATION frames of the header block that is open.
+    open_block: Option<u32>,
+    /// Whether the frame that is being read closes it.
+    closes: bool,
+    streams: u64,
+    resets: u64,
+    updates: u64,
+    idle_left: u32,
+    refilled: Instant,
+}
+
+impl Count {
+    fn new() -> Self {
+        Count {
+            at: At::Preface(PREFACE),
+            open_block: None,
+            closes: false,
+            streams: 0,
+            resets: 0,
+            updates: 0,
+            idle_left: IDLE_BURST,
+            refilled: Instant::now(),
+        }
+    }
+
+    /// Goes over what was read.
+    fn read(&mut self, mut bytes: &[u8], sent: u64) -> Result<(), Abuse> {
+        while !bytes.is_empty() {
+            let taken = self.step(bytes, sent)?;
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Goes over the beginning, and says how long it was.
+    fn step(&mut self, bytes: &[u8], sent: u64) -> Result<usize, Abuse> {
+        match self.at {
+            At::Preface(left) => {
+                let taken = left.min(bytes.len());
+                self.at = match left - taken {
+                    0 => At::Header([0; FRAME_HEADER], 0),
+                    left => At::Preface(left),
+                };
+                Ok(taken)
+            }
+            At::Header(mut header, filled) => {
+                let taken = (FRAME_HEADER - filled).min(bytes.len());
+                for (to, from) in header.iter_mut().skip(filled).zip(bytes) {
+                    *to = *from;
+                }
+                self.at = At::Header(header, filled + taken);
+                if filled + taken == FRAME_HEADER {
+                    self.begin(header, sent)?;
+                }
+                Ok(taken)
+            }
+            At::Payload(left) => {
+                let taken = left.min(bytes.len());
+                self.payload(left - taken);
+                Ok(taken)
+            }
+        }
+    }
+
+    fn payload(&mut self, left: usize) {
+        self.at = match left {
+            0 => At::Header([0; FRAME_HEADER], 0),
+            left => At::Payload(left),
+        };
+        if left == 0 && self.closes {
+            self.open_block = None;
+            self.closes = false;
+        }
+    }
+
+    fn begin(&mut self, header: [u8; FRAME_HEADER], sent: u64) -> Result<(), Abuse> {
+        let [high, middle, low, kind, flags, ..] = header;
+        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        self.closes = matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
+        match kind {
+            HEADERS => {
+                self.streams += 1;
+                self.open_block = Some(0);
+            }
+            CONTINUATION => {
+                let pieces = self.open_block.get_or_insert(0);
+                *pieces += 1;
+                if *pieces > MAX_CONTINUATIONS {
+                    return Err(Abuse::HeaderBlock);
+                }
+            }
+            RST_STREAM => {
+                self.resets += 1;
+                if self.resets > FREE_RESETS && self.resets * 2 > self.streams {
+                    return Err(Abuse::Resets);
+                }
+            }
+            WINDOW_UPDATE => {
+                self.updates += 1;
+                if self.updates > FREE_UPDATES + sent / BYTES_PER_UPDATE {
+                    return Err(Abuse::Frames);
+                }
+            }
+            DATA if length > 0 => {}
+            _ => self.take_idle()?,
+        }
+        self.payload(length);
+        Ok(())
+    }
+
+    fn take_idle(&mut self) -> Result<(), Abuse> {
+        if self.idle_left == 0 {
+            let since = self.refilled.elapsed().as_millis();
+            let more = since * u128::from(IDLE_PER_SECOND) / 1000;
+            let more = u32::try_from(more).unwrap_or(IDLE_BURST).min(IDLE_BURST);
+            if more == 0 {
+                return Err(Abuse::Frames);
+            }
+            self.idle_left = more;
+            self.refilled = Instant::now();
+        }
+        self.idle_left -= 1;
+        Ok(())
+    }
+}
+
+/// A client's connection, with its frames watched.
+pub(super) struct Watched {
+    io: PacedStream,
+    watch: Arc<Watch>,
+    count: Count,
+    /// How long a header block may take.
+    block_within: Duration,
+    /// Runs while a header block is open.
+    block: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watched {
+    pub(super) fn new(io: PacedStream, watch: Arc<Watch>, block_within: Duration) -> Self {
+        Watched {
+            io,
+            watch,
+            count: Count::new(),
+            block_within,
+            block: None,
+        }
+    }
+
+    /// Nothing more is read of it: the accept loop ends it.
+    fn end(&self, abuse: Abuse) -> Poll<io::Result<()>> {
+        self.watch.abuse.store(abuse as u8, Relaxed);
+        Poll::Pending
+    }
+
+    /// The deadline of the header block that is open, if one is.
+    fn poll_block(&mut self, cx: &mut Context<'_>) -> Result<(), Abuse> {
+        if self.count.open_block.is_none() {
+            self.block = None;
+            return Ok(());
+        }
+        let within = self.block_within;
+        let block = self.block.get_or_insert_with(|| Box::pin(sleep(within)));
+        match block.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(Abuse::HeaderBlock),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.watch.abuse().is_some() {
+            return Poll::Pending;
+        }
+        let before = out.filled().len();
+        let read = Pin::new(&mut this.io).poll_read(cx, out);
+        let fresh = out.filled().get(before..).unwrap_or_default();
+        let sent = this.watch.sent.load(Relaxed);
+        let counted = this.count.read(fresh, sent);
+        if let Err(abuse) = counted.and_then(|()| this.poll_block(cx)) {
+            return this.end(abuse);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.sent(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
+        this.sent(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+impl Watched {
+    fn sent(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(length)) = written {
+            self.watch.sent.fetch_add(*length as u64, Relaxed);
+        }
+    }
+}
