@@ -160,7 +160,7 @@ fn what_operators_set_survives_with_its_end() {
     .good();
     gate.verb(&["tenant", "set", "shop.example.com", "high", "--for", "2h"])
         .good();
-    gate.verb(&["block", "add", "127.0.0.9", "--for", "2h"])
+    gate.verb(&["block", "add", "192.0.2.9", "--for", "2h"])
         .good();
     gate.verb(&["mode", "known-only", "--for", "1h", "--reason", "flood"])
         .good();
