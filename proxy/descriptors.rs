@@ -15,6 +15,8 @@ const RESERVE: u64 = 256;
 const LEAST_RESERVE: u64 = 64;
 /// Descriptors of a connection: its own, and one towards its upstream.
 const EACH: u64 = 2;
+/// Descriptors of a listener: its own, and the copy that an upgrade hands over.
+const EACH_LISTENER: u64 = 2;
 
 /// The caps that `config` asks for, with the total lowered to what this process may open. Raises the
 /// limit of open files as far as the system allows: an accept without a descriptor would stop all
@@ -24,7 +26,7 @@ const EACH: u64 = 2;
 /// When there is no room for a single connection.
 pub fn fit(config: &Config) -> anyhow::Result<Caps> {
     let caps = Caps::asked(config.connections);
-    let listeners = config.listeners.len() as u64;
+    let listeners = config.listeners.len() as u64 * EACH_LISTENER;
     let wanted = u64::from(caps.asked.get()) * EACH + RESERVE + listeners;
     let granted = raise(wanted);
     if granted >= wanted {

@@ -1,8 +1,8 @@
 //! An app to put the gate before: a thread a connection, the answer up to the test.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -190,8 +190,11 @@ fn serve(
 /// A port at which nothing listens. Somebody else may take it in theory; the system hands ports out
 /// in turn, so that it is long before it comes back to this one.
 pub fn unused_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().unwrap()
+    // An address of its own: on a shared one the next test's app could get the port.
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = TAKEN.fetch_add(1, Relaxed).to_be_bytes();
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 77, high, low), 0));
+    listener.expect("a port is free").local_addr().unwrap()
 }
 
 /// Reads from a connection up to the empty line, byte by byte so that nothing of the body is lost.
