@@ -114,6 +114,7 @@ impl Inputs {
             ),
             limits,
             connections: Arc::new(Gauge::new()),
+            in_flight: Arc::new(Gauge::new()),
             handshakes: Arc::new(Gauge::new()),
             listeners,
             account: Account {

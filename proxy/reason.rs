@@ -21,6 +21,8 @@ pub enum Reason {
     RouteRate,
     /// The route has as many requests in flight as it may.
     RouteInFlight,
+    /// As many requests are in flight as the gate may have.
+    InFlight,
     /// No route matches the host, path and method.
     NoRoute,
     /// Not HTTP, or HTTP that can be read in two ways.
@@ -69,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 30] = [
+    pub const ALL: [Reason; 31] = [
         Reason::UnknownClient,
         Reason::Blocked,
         Reason::ClientRate,
@@ -78,6 +80,7 @@ impl Reason {
         Reason::TenantInFlight,
         Reason::RouteRate,
         Reason::RouteInFlight,
+        Reason::InFlight,
         Reason::NoRoute,
         Reason::Malformed,
         Reason::HeadTooLarge,
@@ -113,6 +116,7 @@ impl Reason {
             Reason::TenantInFlight => "tenant_in_flight",
             Reason::RouteRate => "route_rate",
             Reason::RouteInFlight => "route_in_flight",
+            Reason::InFlight => "in_flight",
             Reason::NoRoute => "no_route",
             Reason::Malformed => "malformed",
             Reason::HeadTooLarge => "head_too_large",

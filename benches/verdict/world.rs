@@ -87,6 +87,7 @@ pub fn gate() -> Gate {
         mode: Switch::open(nowhere, config.mode, 0),
         limits,
         connections: Arc::new(Gauge::new()),
+        in_flight: Arc::new(Gauge::new()),
         handshakes: Arc::new(Gauge::new()),
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {

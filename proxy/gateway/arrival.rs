@@ -102,15 +102,9 @@ async fn handshake(
     // Its place is taken when its costs begin: silent connections are no handshakes.
     let _place = place(gate, client)?;
     let begun = StartHandshake::from_parts(hello, stream);
-    let done = begun.into_stream(tls.config.clone()).into_fallible().await;
-    let stream = match done {
-        Ok(stream) => stream,
-        Err((error, mut stream)) => {
-            // An alert may wait in the write buffer. The connection ends either way.
-            let _ = stream.flush().await;
-            return Err(failed(&error));
-        }
-    };
+    let done = begun.into_stream(tls.config.clone()).await;
+    // Pingora flushes what it drops, and with it the alert.
+    let stream = done.map_err(|error| failed(&error))?;
     let (_, session) = stream.get_ref();
     let caller = Caller {
         address: client,
@@ -155,7 +149,6 @@ async fn hello(stream: &mut Stream) -> Result<Accepted, DoorReason> {
         };
         // The connection ends either way.
         let _ = stream.write_all(&answer).await;
-        let _ = stream.shutdown().await;
         return Err(DoorReason::TlsFailed);
     }
 }

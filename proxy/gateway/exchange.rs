@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use tidegate_config::Deadlines;
+use tidegate_limit::GaugePermit;
 use tokio::task_local;
 
 use crate::account::{Facts, Outcome};
@@ -49,6 +50,8 @@ pub struct Exchange {
     pub started: Instant,
     /// Places it holds until it ends.
     pub permits: Permits,
+    /// Its place among all requests in flight.
+    pub place: Option<GaugePermit>,
     /// Servers that did not take the connection.
     pub tried: Vec<SocketAddr>,
     /// The server that is being tried.
@@ -98,6 +101,7 @@ impl Exchange {
         self.accounted = true;
         // Closing the connection takes its time, in which the tenant may do something else.
         self.permits = Permits::default();
+        self.place = None;
         self.upstream.record(self.failure);
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_config::Mode;
+use tidegate_limit::GaugePermit;
 
 use super::exchange::Exchange;
 use crate::account::{Facts, Outcome};
@@ -29,6 +30,16 @@ pub(super) struct Judge<'connection> {
     pub(super) last: bool,
 }
 
+/// How long a client waits while the gate has as many requests in flight as it may.
+const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
+
+/// A request that goes on: where, and what it holds meanwhile.
+struct Passed<'policy> {
+    route: &'policy Route,
+    permits: Permits,
+    place: GaugePermit,
+}
+
 impl Judge<'_> {
     /// Judges a request. `refuse` sends the reply of one that goes no further; it is told whether the
     /// connection itself is refused with it.
@@ -47,9 +58,10 @@ impl Judge<'_> {
         let certificate = self.caller.certificate.as_deref();
         let identity = identify(&policy, hasher, client, certificate, head);
         match self.verdict(&policy, head, &identity) {
-            Ok((route, permits)) => Ok(Box::new(
-                self.exchange(&policy, head, &identity, route, permits, started),
-            )),
+            Ok(passed) => {
+                let exchange = self.exchange(&policy, head, &identity, passed, started);
+                Ok(Box::new(exchange))
+            }
             Err(refusal) => {
                 let html = wants_html(head.values("accept"));
                 let reply = Reply::to_refusal(&refusal, policy.ratelimit_fields, html);
@@ -65,10 +77,14 @@ impl Judge<'_> {
         policy: &Policy,
         head: &Head,
         identity: &Identity,
-        route: &Route,
-        permits: Permits,
+        passed: Passed,
         started: Instant,
     ) -> Exchange {
+        let Passed {
+            route,
+            permits,
+            place,
+        } = passed;
         let tenant = identity.tenant.as_ref().and_then(|tenant| tenant.name);
         Exchange {
             gate: self.gate.clone(),
@@ -88,6 +104,7 @@ impl Judge<'_> {
             },
             started,
             permits,
+            place: Some(place),
             tried: Vec::new(),
             server: None,
             failure: None,
@@ -101,7 +118,7 @@ impl Judge<'_> {
         policy: &'policy Policy,
         head: &Head<'policy>,
         identity: &Identity<'policy>,
-    ) -> Result<(&'policy Route, Permits), Refusal<'policy>> {
+    ) -> Result<Passed<'policy>, Refusal<'policy>> {
         let mut case = self.gate.case(policy, head, identity);
         // A connection that was open before its peer was blocked serves nobody any more.
         case.request.blocked |= self.is_peer_blocked(identity.client);
@@ -109,14 +126,35 @@ impl Judge<'_> {
         if case.mode != Mode::KnownOnly && !case.request.blocked && case.request.is_shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
-        case.decide().or_else(|refusal| match case.mode {
+        let decided = case.decide().or_else(|refusal| match case.mode {
             Mode::Observe => {
                 let route = case.destination()?;
                 account.would_refuse(Mode::Normal, refusal.reason);
                 Ok((route, Permits::default()))
             }
             Mode::Normal | Mode::KnownOnly => Err(refusal),
+        });
+        let (route, permits) = decided?;
+        Ok(Passed {
+            route,
+            permits,
+            place: self.place(policy, case.request.known)?,
         })
+    }
+
+    /// A place among all requests in flight, of which there are as many as connections: each has a
+    /// descriptor towards its upstream. Over HTTP/1.1 that is never reached.
+    fn place<'policy>(
+        &self,
+        policy: &Policy,
+        known: bool,
+    ) -> Result<GaugePermit, Refusal<'policy>> {
+        let most = match known {
+            true => policy.caps.total.get(),
+            false => policy.caps.open_to_all(),
+        };
+        let place = self.gate.in_flight.try_acquire(most);
+        place.ok_or(Refusal::new(Reason::InFlight, Some(IN_FLIGHT_WAIT)))
     }
 
     /// Whether an operator shut out who is at the other end. `client`: whose request it is, of whom

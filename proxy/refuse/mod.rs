@@ -210,7 +210,7 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::TenantInFlight
         | Reason::RouteRate
         | Reason::RouteInFlight => StatusCode::TOO_MANY_REQUESTS,
-        Reason::UnknownClient | Reason::UpstreamUnresolved | Reason::Drained => {
+        Reason::UnknownClient | Reason::InFlight | Reason::UpstreamUnresolved | Reason::Drained => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Reason::Blocked => StatusCode::FORBIDDEN,
