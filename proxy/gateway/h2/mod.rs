@@ -143,6 +143,7 @@ impl Http2 {
             gate: &self.app.gate,
             caller: &self.caller,
             last: false,
+            stream: true,
         };
         let judged = match from_http2(&parts, body.is_end_stream(), &mut space) {
             Ok(head) => judge.judge(&head, started, |reply, ends| {
