@@ -23,7 +23,8 @@ use pingora_core::server::ShutdownWatch;
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 
-use super::connection::{ConnectionApp, DRAIN_GRACE};
+use super::app::ConnectionApp;
+use super::connection::DRAIN_GRACE;
 use super::exchange::Exchange;
 use super::judgement::Judge;
 use super::pace::Limits;
