@@ -13,6 +13,10 @@ mod h2;
 mod judgement;
 mod pace;
 mod paced;
+// The only unsafe code: Pingora's streams give their socket as a number alone, and none of their
+// options sets how it closes.
+#[allow(unsafe_code)]
+mod reset;
 mod stream;
 mod turn;
 mod upgrade;

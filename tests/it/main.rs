@@ -68,7 +68,7 @@ mod metrics;
 mod moving_tenants;
 /// IPv6 networks: all clients of one share a budget.
 mod networks;
-/// Programs that were not written for this: nginx as the app, curl and wrk as clients.
+/// Programs that were not written for this: nginx as the app, curl, wrk and slowhttptest as clients.
 mod nginx;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;
