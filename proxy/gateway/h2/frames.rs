@@ -27,6 +27,8 @@ const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
+/// The bits of a stream's number that mean anything.
+const STREAM_NUMBER: u32 = u32::MAX >> 1;
 /// The flag of the last frame of a header block.
 const END_HEADERS: u8 = 0x4;
 
@@ -35,8 +37,9 @@ const END_HEADERS: u8 = 0x4;
 /// by pings some dozens a second.
 const IDLE_BURST: u32 = 500;
 const IDLE_PER_SECOND: u32 = 100;
-/// CONTINUATION frames of one header block: 64 KiB of it fit into five of the usual size.
-const MAX_CONTINUATIONS: u32 = 32;
+/// CONTINUATION frames of one header block: 64 KiB of it fit into four of the usual size. The `h2`
+/// crate ends a connection at the sixth, too, and does not say for what.
+const MAX_CONTINUATIONS: u32 = 5;
 /// Streams that a client may cancel before they have to be fewer than every second one: rapid reset
 /// (CVE-2023-44487) cancels all, people who leave a page a few.
 const FREE_RESETS: u64 = 100;
@@ -95,6 +98,8 @@ struct Count {
     /// Whether the frame that is being read closes it.
     closes: bool,
     streams: u64,
+    /// The highest number of a stream: other HEADERS are trailers.
+    newest: u32,
     resets: u64,
     updates: u64,
     idle_left: u32,
@@ -108,6 +113,7 @@ impl Count {
             open_block: None,
             closes: false,
             streams: 0,
+            newest: 0,
             resets: 0,
             updates: 0,
             idle_left: IDLE_BURST,
@@ -166,12 +172,16 @@ impl Count {
     }
 
     fn begin(&mut self, header: [u8; FRAME_HEADER], sent: u64) -> Result<(), Abuse> {
-        let [high, middle, low, kind, flags, ..] = header;
+        let [high, middle, low, kind, flags, stream @ ..] = header;
         let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         self.closes = matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
         match kind {
             HEADERS => {
-                self.streams += 1;
+                let stream = u32::from_be_bytes(stream) & STREAM_NUMBER;
+                if stream > self.newest {
+                    self.newest = stream;
+                    self.streams += 1;
+                }
                 self.open_block = Some(0);
             }
             CONTINUATION => {

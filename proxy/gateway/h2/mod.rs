@@ -6,6 +6,7 @@ mod frames;
 mod session;
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -48,10 +49,15 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that were ended and are still remembered, so that their late frames are no errors.
 const MAX_RESET_STREAMS: usize = 20;
+/// Streams that a client may cancel before the accept loop saw them: more than [`frames`] lets it
+/// cancel at once, so that a page that is left is no attack.
+const MAX_UNSEEN_RESETS: usize = 128;
 /// Errors of a client's streams after which its connection ends (CVE-2025-8671, "MadeYouReset").
 const MAX_STREAM_ERRORS: usize = 50;
 /// Requests of a connection that were malformed until it ends.
 const MAX_MALFORMED: u32 = 32;
+/// Requests on a connection that was told to end: those that were on their way.
+const MAX_LATE: u32 = MAX_STREAMS;
 /// How long a connection that was told to end may take to be told.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -71,8 +77,8 @@ enum Event {
     Shutdown,
     Idle,
     Abuse(Abuse),
-    /// It broke, or was closed by the client.
-    Over,
+    /// It broke, was closed by the client, or is no HTTP/2.
+    Over(Closing),
 }
 
 /// What became of a request when it was taken up.
@@ -96,6 +102,7 @@ fn options() -> Builder {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(MAX_RESET_STREAMS)
+        .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
     options
 }
@@ -110,11 +117,11 @@ impl Http2 {
         let greeting = options().handshake(watched);
         let mut frames = match timeout(deadlines.request_header, greeting).await {
             Ok(Ok(frames)) => frames,
-            Ok(Err(_)) => return Closing::Client,
+            Ok(Err(error)) => return closing_of_error(&error),
             Err(_) => return Closing::NoRequest,
         };
         let active = Active::new();
-        let (mut requests, mut malformed) = (0, 0);
+        let (mut requests, mut malformed, mut late) = (0, 0, 0);
         let mut leaving = None;
         loop {
             match self
@@ -128,6 +135,11 @@ impl Http2 {
                     if malformed > MAX_MALFORMED {
                         frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                         return goodbye(&mut frames, Closing::Http2Malformed).await;
+                    }
+                    late += u32::from(leaving.is_some());
+                    if let Some(closing) = leaving.filter(|_| late > MAX_LATE) {
+                        frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                        return goodbye(&mut frames, closing).await;
                     }
                     let most = self.app.gate.policy.load().requests_per_connection.get();
                     let ends = match taken {
@@ -155,7 +167,7 @@ impl Http2 {
                     frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     return goodbye(&mut frames, closing_of(abuse)).await;
                 }
-                Event::Over => return leaving.unwrap_or(Closing::Client),
+                Event::Over(closing) => return leaving.unwrap_or(closing),
             }
         }
     }
@@ -180,13 +192,19 @@ impl Http2 {
             // Set by the poll of the connection, just before.
             None => Poll::Pending,
         });
-        let told = *self.shutdown.borrow();
+        let shutdown = &mut self.shutdown;
+        let told = async {
+            // It may have been told before the connection got here. Nobody is left to tell it when
+            // this fails.
+            let _ = shutdown.wait_for(|told| *told).await;
+        };
         tokio::select! {
             biased;
-            _ = self.shutdown.changed(), if !leaving && !told => Event::Shutdown,
+            () = told, if !leaving => Event::Shutdown,
             accepted = frames.accept() => match accepted {
                 Some(Ok((request, respond))) => Event::Request(request, respond),
-                Some(Err(_)) | None => Event::Over,
+                Some(Err(error)) => Event::Over(closing_of_error(&error)),
+                None => Event::Over(Closing::Client),
             },
             abuse = abuse => Event::Abuse(abuse),
             () = active.idle_for(idle) => Event::Idle,
@@ -255,6 +273,18 @@ fn closing_of(abuse: Abuse) -> Closing {
         Abuse::Frames => Closing::Http2Frames,
         Abuse::Resets => Closing::Http2Resets,
         Abuse::HeaderBlock => Closing::Http2HeaderBlock,
+    }
+}
+
+/// Why a connection ends that the `h2` crate has ended.
+fn closing_of_error(error: &h2::Error) -> Closing {
+    match error.get_io().map(io::Error::kind) {
+        // Only writes have a deadline there.
+        Some(io::ErrorKind::TimedOut) => Closing::NotReading,
+        Some(_) => Closing::Client,
+        None if !error.is_library() => Closing::Client,
+        None if error.reason() == Some(Reason::ENHANCE_YOUR_CALM) => Closing::Http2Frames,
+        None => Closing::Http2Malformed,
     }
 }
 

@@ -115,7 +115,7 @@ impl StreamSession {
         };
         self.reading.progress();
         let data = data.transpose();
-        let data = data.map_err(|error| downstream(ErrorType::ReadError, error))?;
+        let data = data.map_err(unread)?;
         if let Some(data) = &data {
             self.received += data.len();
             if self.received as u64 > self.max_body {
@@ -276,6 +276,17 @@ fn downstream(
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Box<Error> {
     Error::because(kind, "over HTTP/2", cause).into_down()
+}
+
+/// Why a body did not come whole: the client's frames contradict it, or the client went.
+fn unread(error: h2::Error) -> Box<Error> {
+    match error.is_reset() && error.is_library() {
+        true => downstream(
+            ErrorType::ReadError,
+            io::Error::from(io::ErrorKind::InvalidData),
+        ),
+        false => downstream(ErrorType::ReadError, error),
+    }
 }
 
 fn unsent() -> Box<Error> {
