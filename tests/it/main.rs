@@ -60,6 +60,8 @@ mod heads;
 mod hostile;
 /// HTTP/2: what it carries, and what it has in common with HTTP/1.1.
 mod http2;
+/// HTTP/2 from clients that mean harm: each is ended in time, under its counter, and others are served.
+mod http2_hostile;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.

@@ -16,7 +16,7 @@ use futures_core::Stream;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response};
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::custom::CustomMessageWrite;
@@ -115,7 +115,7 @@ impl StreamSession {
         };
         self.reading.progress();
         let data = data.transpose();
-        let data = data.map_err(|error| downstream(ErrorType::ReadError, error))?;
+        let data = data.map_err(unread)?;
         if let Some(data) = &data {
             self.received += data.len();
             if self.received as u64 > self.max_body {
@@ -157,6 +157,10 @@ impl StreamSession {
     }
 
     async fn send(&mut self, mut data: Bytes, end: bool) -> Result<()> {
+        if self.request.method == Method::HEAD {
+            // RFC 9110 section 9.3.2.
+            data.clear();
+        }
         while !data.is_empty() {
             let Some(writer) = &mut self.writer else {
                 return Err(unsent());
@@ -276,6 +280,17 @@ fn downstream(
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Box<Error> {
     Error::because(kind, "over HTTP/2", cause).into_down()
+}
+
+/// Why a body did not come whole: the client's frames contradict it, or the client went.
+fn unread(error: h2::Error) -> Box<Error> {
+    match error.is_reset() && error.is_library() {
+        true => downstream(
+            ErrorType::ReadError,
+            io::Error::from(io::ErrorKind::InvalidData),
+        ),
+        false => downstream(ErrorType::ReadError, error),
+    }
 }
 
 fn unsent() -> Box<Error> {
