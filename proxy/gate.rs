@@ -34,6 +34,9 @@ pub struct Gate {
     pub limits: Limits,
     /// Connections that are open.
     pub connections: Arc<Gauge>,
+    /// Requests in flight: over HTTP/2 a connection can have many, each with a descriptor of its own
+    /// towards an upstream.
+    pub in_flight: Arc<Gauge>,
     /// TLS handshakes under way.
     pub handshakes: Arc<Gauge>,
     /// Where connections are accepted.
@@ -42,6 +45,8 @@ pub struct Gate {
     pub account: Account,
     /// Whether the gate is going down.
     pub draining: AtomicBool,
+    /// Whether its listeners are closed.
+    pub closed: AtomicBool,
 }
 
 impl Gate {

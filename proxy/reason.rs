@@ -21,6 +21,10 @@ pub enum Reason {
     RouteRate,
     /// The route has as many requests in flight as it may.
     RouteInFlight,
+    /// As many requests are in flight as the gate may have.
+    InFlight,
+    /// The client has as many requests in flight as it may have connections.
+    ClientInFlight,
     /// No route matches the host, path and method.
     NoRoute,
     /// Not HTTP, or HTTP that can be read in two ways.
@@ -69,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 30] = [
+    pub const ALL: [Reason; 32] = [
         Reason::UnknownClient,
         Reason::Blocked,
         Reason::ClientRate,
@@ -78,6 +82,8 @@ impl Reason {
         Reason::TenantInFlight,
         Reason::RouteRate,
         Reason::RouteInFlight,
+        Reason::InFlight,
+        Reason::ClientInFlight,
         Reason::NoRoute,
         Reason::Malformed,
         Reason::HeadTooLarge,
@@ -113,6 +119,8 @@ impl Reason {
             Reason::TenantInFlight => "tenant_in_flight",
             Reason::RouteRate => "route_rate",
             Reason::RouteInFlight => "route_in_flight",
+            Reason::InFlight => "in_flight",
+            Reason::ClientInFlight => "client_in_flight",
             Reason::NoRoute => "no_route",
             Reason::Malformed => "malformed",
             Reason::HeadTooLarge => "head_too_large",

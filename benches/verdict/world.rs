@@ -87,6 +87,7 @@ pub fn gate() -> Gate {
         mode: Switch::open(nowhere, config.mode, 0),
         limits,
         connections: Arc::new(Gauge::new()),
+        in_flight: Arc::new(Gauge::new()),
         handshakes: Arc::new(Gauge::new()),
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
@@ -94,6 +95,7 @@ pub fn gate() -> Gate {
             log: AccessLog::new(log, config.log.sample),
         },
         draining: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
     }
 }
 

@@ -188,13 +188,15 @@ impl Connection<'_> {
                     }
                 }
                 Turn::Closing { unread: true } => {
-                    self.close(stream).await;
-                    return self.ended_by_request();
+                    let closed = self.close(stream).await;
+                    return closed
+                        .map_or_else(|error| unsent(&error), |()| self.ended_by_request());
                 }
                 Turn::Closing { unread: false } => {
-                    // Nothing is left to read, so closing does not reset the connection; the client
-                    // is gone if the reply cannot be sent.
-                    let _ = self.send(&mut stream).await;
+                    // Nothing is left to read, so closing does not reset the connection.
+                    if let Err(error) = self.send(&mut stream).await {
+                        return unsent(&error);
+                    }
                     self.leave(stream).await;
                     return self.ended_by_request();
                 }
@@ -224,6 +226,7 @@ impl Connection<'_> {
             gate: &self.app.gate,
             caller: &self.caller,
             last: *self.shutdown.borrow() || self.requests >= self.most,
+            stream: false,
         }
     }
 
@@ -251,16 +254,15 @@ impl Connection<'_> {
     }
 
     fn take_turn(&mut self, stream: &ClientStream, length: usize) -> Turn {
+        let mut out = std::mem::take(&mut self.out);
         let asked = Asked {
-            judge: Judge {
-                gate: &self.app.gate,
-                caller: &self.caller,
-                last: *self.shutdown.borrow() || self.requests >= self.most,
-            },
+            judge: self.judge(),
             buffered: stream.buffered(),
             length,
         };
-        asked.take(&mut self.out)
+        let turn = asked.take(&mut out);
+        self.out = out;
+        turn
     }
 
     /// Reads up to the end of the next head and gives its length. The deadline runs from its first
@@ -357,8 +359,8 @@ impl Connection<'_> {
             End::Late => self.judge().refuse_unread(Reason::HeadTimeout),
         };
         reply.write_http1(Persistence::Close, true, &mut self.out);
-        self.close(stream).await;
-        Closing::Request
+        let closed = self.close(stream).await;
+        closed.map_or_else(|error| unsent(&error), |()| Closing::Request)
     }
 
     /// Closes a connection on which nothing is left to say but that, in TLS: without it the client
@@ -377,11 +379,11 @@ impl Connection<'_> {
     }
 
     /// Sends the reply, closes the gate's side, and reads what is still coming for a moment.
-    async fn close(&mut self, mut stream: Box<ClientStream>) {
+    async fn close(&mut self, mut stream: Box<ClientStream>) -> std::io::Result<()> {
         stream.linger_at_end();
-        if self.send(&mut stream).await.is_ok() {
-            // It ends either way.
-            let _ = stream.shutdown().await;
-        }
+        self.send(&mut stream).await?;
+        // It ends either way.
+        let _ = stream.shutdown().await;
+        Ok(())
     }
 }

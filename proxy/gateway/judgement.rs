@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_config::Mode;
+use tidegate_limit::GaugePermit;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Held};
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
 use crate::gate::Gate;
@@ -27,6 +28,18 @@ pub(super) struct Judge<'connection> {
     /// Whether it is the last on this connection: the gate is going down, or there were as many as
     /// may be.
     pub(super) last: bool,
+    /// Whether it is one of many at once on its connection, as over HTTP/2.
+    pub(super) stream: bool,
+}
+
+/// How long a client waits while the gate has as many requests in flight as it may.
+const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
+
+/// A request that goes on: where, and what it holds meanwhile.
+struct Passed<'policy> {
+    route: &'policy Route,
+    permits: Permits,
+    held: Held,
 }
 
 impl Judge<'_> {
@@ -47,9 +60,10 @@ impl Judge<'_> {
         let certificate = self.caller.certificate.as_deref();
         let identity = identify(&policy, hasher, client, certificate, head);
         match self.verdict(&policy, head, &identity) {
-            Ok((route, permits)) => Ok(Box::new(
-                self.exchange(&policy, head, &identity, route, permits, started),
-            )),
+            Ok(passed) => {
+                let exchange = self.exchange(&policy, head, &identity, passed, started);
+                Ok(Box::new(exchange))
+            }
             Err(refusal) => {
                 let html = wants_html(head.values("accept"));
                 let reply = Reply::to_refusal(&refusal, policy.ratelimit_fields, html);
@@ -65,10 +79,14 @@ impl Judge<'_> {
         policy: &Policy,
         head: &Head,
         identity: &Identity,
-        route: &Route,
-        permits: Permits,
+        passed: Passed,
         started: Instant,
     ) -> Exchange {
+        let Passed {
+            route,
+            permits,
+            held,
+        } = passed;
         let tenant = identity.tenant.as_ref().and_then(|tenant| tenant.name);
         Exchange {
             gate: self.gate.clone(),
@@ -88,6 +106,7 @@ impl Judge<'_> {
             },
             started,
             permits,
+            held,
             tried: Vec::new(),
             server: None,
             failure: None,
@@ -101,7 +120,7 @@ impl Judge<'_> {
         policy: &'policy Policy,
         head: &Head<'policy>,
         identity: &Identity<'policy>,
-    ) -> Result<(&'policy Route, Permits), Refusal<'policy>> {
+    ) -> Result<Passed<'policy>, Refusal<'policy>> {
         let mut case = self.gate.case(policy, head, identity);
         // A connection that was open before its peer was blocked serves nobody any more.
         case.request.blocked |= self.is_peer_blocked(identity.client);
@@ -109,14 +128,76 @@ impl Judge<'_> {
         if case.mode != Mode::KnownOnly && !case.request.blocked && case.request.is_shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
-        case.decide().or_else(|refusal| match case.mode {
+        let known = case.request.known;
+        // A stream's places before its tokens: a refused one must cost nothing. Over HTTP/1.1 the
+        // connection has its place, and the total is only reached when streams have taken it.
+        let held = self.stream.then(|| self.hold(policy, identity, known));
+        let held = held.transpose()?;
+        let decided = case.decide().or_else(|refusal| match case.mode {
             Mode::Observe => {
                 let route = case.destination()?;
                 account.would_refuse(Mode::Normal, refusal.reason);
                 Ok((route, Permits::default()))
             }
             Mode::Normal | Mode::KnownOnly => Err(refusal),
+        });
+        let (route, permits) = decided?;
+        let held = match held {
+            Some(held) => held,
+            None => Held {
+                total: Some(self.place(policy, known)?),
+                client: None,
+            },
+        };
+        Ok(Passed {
+            route,
+            permits,
+            held,
         })
+    }
+
+    /// The places of a stream: one among all requests in flight, and one of the client's, which has
+    /// as many for its connections and streams together as it may have connections.
+    fn hold(
+        &self,
+        policy: &Policy,
+        identity: &Identity,
+        known: bool,
+    ) -> Result<Held, Refusal<'static>> {
+        let total = Some(self.place(policy, known)?);
+        // Behind a trusted proxy there are many clients, whose connections are not counted either.
+        if policy.client.speaks_for_others(self.caller.address) {
+            return Ok(Held {
+                total,
+                client: None,
+            });
+        }
+        let most = policy.client_connections;
+        let places = &self.gate.limits.connections;
+        let client = places.try_acquire(identity.client_key, most);
+        if client.is_none() {
+            match self.gate.mode.mode() {
+                Mode::Observe => {
+                    let account = &self.gate.account;
+                    account.would_refuse(Mode::Normal, Reason::ClientInFlight);
+                }
+                Mode::Normal | Mode::KnownOnly => {
+                    return Err(Refusal::new(Reason::ClientInFlight, Some(IN_FLIGHT_WAIT)));
+                }
+            }
+        }
+        Ok(Held { total, client })
+    }
+
+    /// A place among all requests in flight, of which there are as many as connections: each has a
+    /// descriptor towards its upstream.
+    fn place(&self, policy: &Policy, known: bool) -> Result<GaugePermit, Refusal<'static>> {
+        let most = match known {
+            true => policy.caps.total.get(),
+            false => policy.caps.open_to_all(),
+        };
+        let place = self.gate.in_flight.try_acquire(most);
+        place.ok_or(Refusal::new(Reason::InFlight, Some(IN_FLIGHT_WAIT)))
     }
 
     /// Whether an operator shut out who is at the other end. `client`: whose request it is, of whom

@@ -5,7 +5,8 @@ use std::io::Read;
 use tokio_rustls::rustls::{HandshakeKind, ProtocolVersion};
 
 use crate::harness::{
-    App, Authority, Folder, Gate, ROOMY, Reply, Trust, pattern, tls_listener, with_upstream,
+    App, Authority, Folder, Gate, ROOMY, Reply, Trust, eventually, pattern, tls_listener,
+    with_upstream,
 };
 use crate::upgrades::{HANDSHAKE, echo, masked, upgrading};
 
@@ -233,4 +234,22 @@ fn the_end_of_a_connection_is_said_in_tls() {
     let mut idle = gate.encrypted(&trust, NAME);
     assert_eq!(idle.get("/").status, 200);
     assert_eq!(idle.read_to_end(), b"", "closed for being idle");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_let_go() {
+    let body = pattern(20_000_000);
+    let app = App::answering(move |_| Reply::Full(200, Vec::new(), body.clone()));
+    let (gate, trust) = serving(&app, "[deadlines]\nresponse_body_idle = \"500ms\"\n");
+    let mut client = gate.encrypted(&trust, NAME);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    eventually("the connection to be ended", || {
+        gate.metric("tidegate_connections_open") == 0.0 && app.requests() == 1
+    });
+    assert_eq!(gate.requests("failed", "response_stalled"), 1.0);
+    let cut = client.try_response();
+    assert!(
+        cut.is_none(),
+        "a response that is cut is not passed off as whole"
+    );
 }

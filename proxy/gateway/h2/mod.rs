@@ -24,7 +24,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 
-use super::connection::ConnectionApp;
+use super::connection::{ConnectionApp, DRAIN_GRACE};
 use super::exchange::Exchange;
 use super::judgement::Judge;
 use super::pace::Limits;
@@ -91,8 +91,6 @@ enum Taken {
     Malformed,
 }
 
-type Frames = Connection<Watched, Bytes>;
-
 fn options() -> Builder {
     let mut options = Builder::new();
     options
@@ -109,105 +107,33 @@ fn options() -> Builder {
 
 impl Http2 {
     /// Serves the connection to its end and says how it came.
-    pub(super) async fn serve(mut self, mut stream: PacedStream) -> Closing {
+    pub(super) async fn serve(self, stream: PacedStream) -> Closing {
+        match self.greet(stream).await {
+            Ok(connection) => connection.run().await,
+            Err(closing) => closing,
+        }
+    }
+
+    /// Waits for what a client says first.
+    async fn greet(self, mut stream: PacedStream) -> Result<Greeted, Closing> {
         let deadlines = self.app.gate.policy.load().deadlines.clone();
         stream.begin(Limits::receiving(&deadlines), Limits::sending(&deadlines));
         let watch = Arc::new(Watch::default());
         let watched = Watched::new(stream, watch.clone(), deadlines.request_header);
         let greeting = options().handshake(watched);
-        let mut frames = match timeout(deadlines.request_header, greeting).await {
-            Ok(Ok(frames)) => frames,
-            Ok(Err(error)) => return closing_of_error(&error),
-            Err(_) => return Closing::NoRequest,
-        };
-        let active = Active::new();
-        let (mut requests, mut malformed, mut late) = (0, 0, 0);
-        let mut leaving = None;
-        loop {
-            match self
-                .next(&mut frames, &watch, &active, requests, leaving.is_some())
-                .await
-            {
-                Event::Request(request, respond) => {
-                    requests += 1;
-                    let taken = self.take(request, respond, &active);
-                    malformed += u32::from(taken == Taken::Malformed);
-                    if malformed > MAX_MALFORMED {
-                        frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                        return goodbye(&mut frames, Closing::Http2Malformed).await;
-                    }
-                    late += u32::from(leaving.is_some());
-                    if let Some(closing) = leaving.filter(|_| late > MAX_LATE) {
-                        frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                        return goodbye(&mut frames, closing).await;
-                    }
-                    let most = self.app.gate.policy.load().requests_per_connection.get();
-                    let ends = match taken {
-                        Taken::Ending => Some(Closing::Request),
-                        _ => (requests >= most).then_some(Closing::RequestsLimit),
-                    };
-                    if ends.is_some() && leaving.is_none() {
-                        frames.graceful_shutdown();
-                        leaving = ends;
-                    }
-                }
-                Event::Shutdown => {
-                    frames.graceful_shutdown();
-                    leaving = Some(Closing::Drained);
-                }
-                Event::Idle => {
-                    frames.graceful_shutdown();
-                    let closing = match requests {
-                        0 => Closing::NoRequest,
-                        _ => Closing::KeepaliveIdle,
-                    };
-                    return goodbye(&mut frames, leaving.unwrap_or(closing)).await;
-                }
-                Event::Abuse(abuse) => {
-                    frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                    return goodbye(&mut frames, closing_of(abuse)).await;
-                }
-                Event::Over(closing) => return leaving.unwrap_or(closing),
-            }
-        }
-    }
-
-    /// Waits for what comes next. `leaving`: the client was told that the connection ends.
-    async fn next(
-        &mut self,
-        frames: &mut Frames,
-        watch: &Watch,
-        active: &Arc<Active>,
-        requests: u32,
-        leaving: bool,
-    ) -> Event {
-        let deadlines = self.app.gate.policy.load().deadlines.clone();
-        let idle = match requests {
-            _ if leaving => super::connection::DRAIN_GRACE,
-            0 => deadlines.request_header,
-            _ => deadlines.keepalive,
-        };
-        let abuse = poll_fn(|_| match watch.abuse() {
-            Some(abuse) => Poll::Ready(abuse),
-            // Set by the poll of the connection, just before.
-            None => Poll::Pending,
-        });
-        let shutdown = &mut self.shutdown;
-        let told = async {
-            // It may have been told before the connection got here. Nobody is left to tell it when
-            // this fails.
-            let _ = shutdown.wait_for(|told| *told).await;
-        };
-        tokio::select! {
-            biased;
-            () = told, if !leaving => Event::Shutdown,
-            accepted = frames.accept() => match accepted {
-                Some(Ok((request, respond))) => Event::Request(request, respond),
-                Some(Err(error)) => Event::Over(closing_of_error(&error)),
-                None => Event::Over(Closing::Client),
-            },
-            abuse = abuse => Event::Abuse(abuse),
-            () = active.idle_for(idle) => Event::Idle,
+        match timeout(deadlines.request_header, greeting).await {
+            Ok(Ok(frames)) => Ok(Greeted {
+                of: self,
+                frames,
+                watch,
+                active: Active::new(),
+                requests: 0,
+                malformed: 0,
+                late: 0,
+                leaving: None,
+            }),
+            Ok(Err(error)) => Err(closing_of_error(&error)),
+            Err(_) => Err(Closing::NoRequest),
         }
     }
 
@@ -225,6 +151,7 @@ impl Http2 {
             gate: &self.app.gate,
             caller: &self.caller,
             last: false,
+            stream: true,
         };
         let judged = match from_http2(&parts, body.is_end_stream(), &mut space) {
             Ok(head) => judge.judge(&head, started, |reply, ends| {
@@ -268,6 +195,119 @@ impl Http2 {
     }
 }
 
+/// A connection that has begun.
+struct Greeted {
+    of: Http2,
+    frames: Connection<Watched, Bytes>,
+    watch: Arc<Watch>,
+    active: Arc<Active>,
+    requests: u32,
+    malformed: u32,
+    /// Requests that came when the client was told that the connection ends.
+    late: u32,
+    /// Why the client was told that the connection ends.
+    leaving: Option<Closing>,
+}
+
+impl Greeted {
+    async fn run(mut self) -> Closing {
+        loop {
+            let event = self.next().await;
+            if let Some(closing) = self.meet(event) {
+                // What was said to the client gets a moment to reach it. It ends either way.
+                let told = poll_fn(|cx| self.frames.poll_closed(cx));
+                let _ = timeout(GOODBYE, told).await;
+                return self.leaving.unwrap_or(closing);
+            }
+        }
+    }
+
+    /// Waits for what comes next.
+    async fn next(&mut self) -> Event {
+        let shutdown = &mut self.of.shutdown;
+        let leaving = self.leaving.is_some();
+        if *shutdown.borrow() && !leaving {
+            return Event::Shutdown;
+        }
+        let deadlines = self.of.app.gate.policy.load().deadlines.clone();
+        let idle = match self.requests {
+            _ if leaving => DRAIN_GRACE,
+            0 => deadlines.request_header,
+            _ => deadlines.keepalive,
+        };
+        // Set by the poll of the connection, which comes before in the same turn.
+        let abuse = poll_fn(|_| self.watch.abuse().map_or(Poll::Pending, Poll::Ready));
+        tokio::select! {
+            biased;
+            _ = shutdown.changed(), if !leaving => Event::Shutdown,
+            accepted = self.frames.accept() => match accepted {
+                Some(Ok((request, respond))) => Event::Request(request, respond),
+                Some(Err(error)) => Event::Over(closing_of_error(&error)),
+                None => Event::Over(Closing::Client),
+            },
+            abuse = abuse => Event::Abuse(abuse),
+            () = self.active.idle_for(idle) => Event::Idle,
+        }
+    }
+
+    /// Does what an event asks for, and says how the connection ends if it does.
+    fn meet(&mut self, event: Event) -> Option<Closing> {
+        match event {
+            Event::Request(request, respond) => return self.request(request, respond),
+            Event::Shutdown => self.leave(Closing::Drained),
+            Event::Idle => {
+                self.frames.graceful_shutdown();
+                return Some(match self.requests {
+                    0 => Closing::NoRequest,
+                    _ => Closing::KeepaliveIdle,
+                });
+            }
+            Event::Abuse(abuse) => return Some(self.expel(closing_of(abuse))),
+            Event::Over(closing) => return Some(closing),
+        }
+        None
+    }
+
+    fn request(
+        &mut self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+    ) -> Option<Closing> {
+        self.requests += 1;
+        if let Some(why) = self.leaving {
+            self.late += 1;
+            if self.late > MAX_LATE {
+                return Some(self.expel(why));
+            }
+        }
+        let most = self.of.app.gate.policy.load().requests_per_connection;
+        match self.of.take(request, respond, &self.active) {
+            Taken::Malformed => self.malformed += 1,
+            Taken::Ending => self.leave(Closing::Request),
+            Taken::Served => {}
+        }
+        if self.requests >= most.get() {
+            self.leave(Closing::RequestsLimit);
+        }
+        (self.malformed > MAX_MALFORMED).then(|| self.expel(Closing::Http2Malformed))
+    }
+
+    /// Tells the client that the connection ends behind the streams that it has begun.
+    fn leave(&mut self, why: Closing) {
+        if self.leaving.is_none() {
+            self.frames.graceful_shutdown();
+            self.leaving = Some(why);
+        }
+    }
+
+    /// Tells the client that it has gone too far.
+    fn expel(&mut self, why: Closing) -> Closing {
+        self.frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        self.leaving = Some(why);
+        why
+    }
+}
+
 fn closing_of(abuse: Abuse) -> Closing {
     match abuse {
         Abuse::Frames => Closing::Http2Frames,
@@ -276,7 +316,8 @@ fn closing_of(abuse: Abuse) -> Closing {
     }
 }
 
-/// Why a connection ends that the `h2` crate has ended.
+/// Why a connection ends that broke, or that the `h2` crate has ended. Of an error of the socket it
+/// keeps the kind alone.
 fn closing_of_error(error: &h2::Error) -> Closing {
     match error.get_io().map(io::Error::kind) {
         // Only writes have a deadline there.
@@ -286,13 +327,6 @@ fn closing_of_error(error: &h2::Error) -> Closing {
         None if error.reason() == Some(Reason::ENHANCE_YOUR_CALM) => Closing::Http2Frames,
         None => Closing::Http2Malformed,
     }
-}
-
-/// Lets what was said to the client reach it, for a moment.
-async fn goodbye(frames: &mut Frames, closing: Closing) -> Closing {
-    // The connection ends either way.
-    let _ = timeout(GOODBYE, poll_fn(|cx| frames.poll_closed(cx))).await;
-    closing
 }
 
 /// Answers a request that goes no further. What was not read of its body is not waited for.

@@ -48,7 +48,10 @@ fn each_stream_takes_a_token_and_a_refusal_keeps_the_connection() {
 #[test]
 fn the_limit_is_exact_over_many_connections() {
     let app = App::echoing_paths();
-    let (gate, trust) = serving(&app, "[client]\nlimit = { rate = \"1/h\", burst = 100 }\n");
+    let (gate, trust) = serving(
+        &app,
+        "[client]\nconnections = 1000\nlimit = { rate = \"1/h\", burst = 100 }\n",
+    );
     let clients: Vec<Http2> = (0..8).map(|_| Http2::open(&gate, &trust)).collect();
     let begun: Vec<Vec<Pending>> = clients
         .iter()
@@ -66,6 +69,40 @@ fn the_limit_is_exact_over_many_connections() {
     }
     assert_eq!((served, app.requests()), (100, 100));
     assert_eq!(gate.requests("refused", "client_rate"), 220.0);
+}
+
+/// Fills `places` with requests that wait, and says why the next one is refused.
+fn over(places: usize, rules: &str) -> (u16, String) {
+    let (app, latch) = App::waiting_at_slow();
+    let (gate, trust) = serving(&app, rules);
+    let client = Http2::open(&gate, &trust);
+    let begun: Vec<Pending> = (0..places)
+        .map(|_| client.begin(request("GET", "/slow"), &[]))
+        .collect();
+    eventually("they are at the app", || app.requests() == places as u64);
+    let refused = client.get("/");
+    latch.open();
+    for pending in begun {
+        assert_eq!(client.wait(pending).unwrap().status, 200);
+    }
+    eventually("the places are given back", || {
+        client.get("/").status == 200
+    });
+    assert_eq!(gate.requests("refused", &refused.reason()), 1.0);
+    (refused.status, refused.reason())
+}
+
+#[test]
+fn a_clients_streams_count_as_its_connections_do() {
+    let rules = "[client]\nconnections = 10\n";
+    // The connection itself has one.
+    assert_eq!(over(9, rules), (429, "client_in_flight".to_owned()));
+}
+
+#[test]
+fn as_many_requests_are_in_flight_as_connections_may_be_open() {
+    let rules = "[connections]\ntotal = 12\nreserved_for_known = 0\n";
+    assert_eq!(over(12, rules), (503, "in_flight".to_owned()));
 }
 
 #[test]
