@@ -4,6 +4,8 @@
 mod ends;
 /// Limits, tenants and modes: a stream is a request.
 mod limits;
+/// Changes under load: nobody notices.
+mod load;
 /// Programs that were not written for this, as clients.
 mod tools;
 
