@@ -47,8 +47,9 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// Bytes of a response that wait for a stream's turn to be written.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams that were ended and are still remembered, so that their late frames are no errors.
-const MAX_RESET_STREAMS: usize = 20;
+/// Streams that were ended and are still remembered, so that their late frames are no errors: a
+/// client may have sent parts of every body that is refused.
+const MAX_RESET_STREAMS: usize = MAX_STREAMS as usize;
 /// Streams that a client may cancel before the accept loop saw them: more than [`frames`] lets it
 /// cancel at once, so that a page that is left is no attack.
 const MAX_UNSEEN_RESETS: usize = 128;
