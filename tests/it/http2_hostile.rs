@@ -10,11 +10,11 @@ mod slow;
 use std::time::{Duration, Instant};
 
 use crate::harness::frames::{Frames, Outcome, SETTINGS};
-use crate::harness::{App, Gate, Http2, Trust, eventually};
+use crate::harness::{App, Gate, Http2, ROOMY, Trust, eventually};
 use crate::http2::serving;
 
-/// A deadline, and what a busy machine may add to it.
-const IN_TIME: Duration = Duration::from_millis(300 + 1000);
+/// A deadline, the moment in which a client may hear of it, and what a busy machine may add.
+const IN_TIME: Duration = Duration::from_millis(300 + 500 + 1000);
 
 /// Kilobytes that a flood on one connection may leave in use.
 const FLOOD: u64 = 16 * 1024;
@@ -32,7 +32,7 @@ request_body_idle = "300ms"
 request_body_rate = "1KiB/s"
 response_body_idle = "300ms"
 response_body_rate = "1KiB/s"
-keepalive = "300ms"
+keepalive = "900ms"
 "#;
 
 /// A gate with one client that means well, beside whom another means harm.
@@ -50,6 +50,13 @@ impl Siege {
 
     fn begin() -> Siege {
         Siege::of(App::echoing_paths())
+    }
+
+    /// With deadlines that nobody comes near.
+    fn patient() -> Siege {
+        let app = App::echoing_paths();
+        let (gate, trust) = serving(&app, ROOMY);
+        Siege { app, gate, trust }
     }
 
     /// A connection that has said hello and heard it.

@@ -34,8 +34,12 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a request's fields that the `h2` crate lets through: more than the gate does, which then
 /// says so and counts it.
 const MAX_FIELD_BYTES: u32 = 2 * MAX_HEAD as u32;
-/// Streams that were ended and are still remembered, so that their late frames are no errors.
-const MAX_RESET_STREAMS: usize = 20;
+/// Streams that were ended and are still remembered, so that their late frames are no errors: a
+/// client may have sent parts of every body that is refused.
+const MAX_RESET_STREAMS: usize = MAX_STREAMS as usize;
+/// Streams that a client may cancel before the accept loop saw them: more than
+/// [`frames`](super::frames) lets it cancel at once, so that a page that is left is no attack.
+const MAX_UNSEEN_RESETS: usize = 128;
 /// Errors of a client's streams after which its connection ends (CVE-2025-8671, "MadeYouReset").
 const MAX_STREAM_ERRORS: usize = 50;
 /// Requests of a connection that were malformed until it ends.
@@ -79,6 +83,7 @@ fn options() -> Builder {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(MAX_RESET_STREAMS)
+        .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
     options
 }

@@ -261,7 +261,7 @@ fn absurd_settings_harm_nobody() {
 
 #[test]
 fn a_flood_beside_a_good_client_does_not_end_it() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     let mut good = siege.frames();
     for at in 0..10 {
         let mut bad = siege.frames();

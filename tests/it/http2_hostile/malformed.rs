@@ -44,7 +44,7 @@ fn each(siege: &Siege, cases: &[Fields], judge: impl Fn(&Fields, Outcome)) {
 
 #[test]
 fn what_the_gate_reads_differently_is_refused_and_counted() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     let cases = [
         with(":path", Some("/a/../b")),
         with(":path", Some("/%2e%2e/b")),
@@ -70,7 +70,7 @@ fn what_the_gate_reads_differently_is_refused_and_counted() {
 
 #[test]
 fn what_http2_forbids_never_reaches_the_app() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     let cases = [
         with(":path", None),
         with(":path", Some("")),
@@ -128,7 +128,7 @@ fn what_http2_forbids_never_reaches_the_app() {
 
 #[test]
 fn a_length_that_disagrees_with_the_body_is_not_served() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     for (said, sent) in [("3", "12345"), ("9", "12345")] {
         let mut frames = siege.frames();
         let fields = [POST, &[("content-length", said)]].concat();
@@ -147,7 +147,7 @@ fn a_length_that_disagrees_with_the_body_is_not_served() {
 
 #[test]
 fn other_methods_and_heads_that_are_too_large_have_their_reasons() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     let mut frames = siege.frames();
     assert!(matches!(
         ask(&mut frames, 1, &with(":method", Some("TRACE"))),
@@ -177,7 +177,7 @@ fn other_methods_and_heads_that_are_too_large_have_their_reasons() {
 
 #[test]
 fn a_connection_with_too_many_malformed_requests_ends() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     let mut frames = siege.frames();
     let fields = with(":path", Some("/a/../b"));
     let flags = END_STREAM | END_HEADERS;
@@ -191,7 +191,7 @@ fn a_connection_with_too_many_malformed_requests_ends() {
 
 #[test]
 fn what_is_no_http2_at_all_ends_the_connection() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     let broken: [(&str, Vec<u8>); 9] = [
         ("DATA on no stream", frame(DATA, 0, 0, b"x")),
         ("DATA on an idle stream", frame(DATA, 0, 1, b"x")),
@@ -220,7 +220,7 @@ fn what_is_no_http2_at_all_ends_the_connection() {
 
 #[test]
 fn a_fragment_is_cut_off_before_anybody_reads_the_path() {
-    let siege = Siege::begin();
+    let siege = Siege::patient();
     let mut frames = siege.frames();
     assert_eq!(ask(&mut frames, 1, &with(":path", Some("/a#/../b"))), OK);
     assert_eq!(siege.app.last().path, "/a");
