@@ -95,6 +95,7 @@ pub fn gate() -> Gate {
             log: AccessLog::new(log, config.log.sample),
         },
         draining: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`ConnectionApp`] reads and judges request heads itself; what may pass goes to Pingora's proxy,
 //! whose hooks are in [`Forwarder`], with the same bytes and an [`Exchange`] beside them.
 
+mod app;
 mod arrival;
 mod connection;
 mod encrypted;
@@ -20,6 +21,6 @@ mod stream;
 mod turn;
 mod upgrade;
 
-pub use connection::ConnectionApp;
+pub use app::ConnectionApp;
 pub use exchange::Exchange;
 pub use forwarder::Forwarder;

@@ -58,6 +58,8 @@ mod haproxy;
 mod heads;
 /// Clients that mean harm leave nothing behind.
 mod hostile;
+/// HTTP/2: what it carries, and what it has in common with HTTP/1.1.
+mod http2;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.

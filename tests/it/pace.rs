@@ -21,16 +21,9 @@ fn deadlines(request_rate: &str, response_rate: &str) -> String {
     )
 }
 
-/// How many connections ended for this reason.
-fn closed(gate: &Gate, reason: &str) -> f64 {
-    gate.metric(&format!(
-        "tidegate_connections_closed_total{{reason=\"{reason}\"}}"
-    ))
-}
-
 fn eventually_closed(gate: &Gate, reason: &str, count: f64) {
     eventually(&format!("{count} closed as {reason}"), || {
-        closed(gate, reason) == count
+        gate.ended(reason) == count
     });
 }
 

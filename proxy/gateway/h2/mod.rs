@@ -23,7 +23,8 @@ use pingora_core::server::ShutdownWatch;
 use pingora_http::RequestHeader;
 use pingora_timeout::timeout;
 
-use super::connection::{ConnectionApp, DRAIN_GRACE};
+use super::app::ConnectionApp;
+use super::connection::DRAIN_GRACE;
 use super::exchange::Exchange;
 use super::judgement::Judge;
 use super::pace::Limits;
@@ -143,6 +144,7 @@ impl Http2 {
             gate: &self.app.gate,
             caller: &self.caller,
             last: false,
+            stream: true,
         };
         let judged = match from_http2(&parts, body.is_end_stream(), &mut space) {
             Ok(head) => judge.judge(&head, started, |reply, ends| {
