@@ -3,7 +3,7 @@
 # make test    all tests
 # make loom    the limiter's races, through all their interleavings
 # make check   formatting, lints and documentation, with warnings denied
-# make bench   the gate beside nginx, as ratios: benches/README.md
+# make bench   the gate beside nginx and HAProxy, as ratios: benches/README.md
 # make install [PREFIX=/usr/local]     the binary and its manual page
 #
 # Each installs what it needs with apt-get where it may, and otherwise says what to type.
@@ -41,6 +41,7 @@ check: build-tools
 
 bench: build bench-tools
 	benches/against-nginx
+	benches/accept
 	benches/steady
 
 install: build
