@@ -4,6 +4,7 @@
 mod active;
 mod connection;
 mod frames;
+mod hooks;
 mod session;
 mod watched;
 
