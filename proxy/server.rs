@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::account::LogWriter;
 use crate::admin::{self, Addresses, Admin, End, Ending, Rates, Tracked};
+use crate::audit::Audit;
 use crate::build::{Built, Inputs};
 use crate::door::Filter;
 use crate::draining::drain;
@@ -87,6 +88,7 @@ pub fn run(
         reloader,
         blocks,
         addresses: sockets.addresses.clone(),
+        audit: Audit::open(&directory),
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),

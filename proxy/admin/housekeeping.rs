@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tidegate_limit::Table;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Admin;
 use super::wire::Requests;
+use super::{Admin, Change};
 use crate::clock;
 use crate::state::StateError;
 
@@ -85,6 +85,35 @@ fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
     });
 }
 
+/// A mode has ended by itself.
+fn audit_end(admin: &Arc<Admin>, ended: &crate::mode::Record) {
+    let change = Change {
+        what: "mode",
+        to: ended.before.to_string(),
+        until: None,
+        reason: Some(format!("the time of {} has passed", ended.mode)),
+    };
+    let admin = admin.clone();
+    tokio::spawn(async move {
+        if let Some(problem) = admin.audited("tidegate", change).await {
+            tracing::warn!("mode: {problem}");
+        }
+    });
+}
+
+/// Writes down the traffic a minute after changes.
+fn look_back(admin: &Arc<Admin>, now: u64) {
+    if !admin.audit.has_due(now) {
+        return;
+    }
+    let (admin, traffic) = (admin.clone(), admin.traffic());
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = admin.audit.look_back(now, traffic) {
+            tracing::warn!("the audit log could not be written: {error}");
+        }
+    });
+}
+
 /// Ended blocks that are named one by one.
 const NAMED: usize = 10;
 
@@ -140,6 +169,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
                 ended.before
             );
             save(&admin, |admin| admin.gate.mode.save());
+            audit_end(&admin, &ended);
         }
         if count.is_multiple_of(10) {
             admin.rates.sample(gate.account.metrics.totals());
@@ -147,6 +177,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
                 save(&admin, |admin| admin.reloader.known.save());
             }
             lift_blocks(&admin, now);
+            look_back(&admin, now);
             return_tenants(&admin, now);
         }
         if count % SWEEP == SWEEP - 1 {

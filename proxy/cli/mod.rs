@@ -1,5 +1,6 @@
 //! The command line: one file a verb. Data goes to standard output, messages to standard error.
 
+mod audit;
 mod block;
 mod demo;
 mod explain;
@@ -84,6 +85,8 @@ pub(crate) enum Verb {
     Tenant(tenant::Verb),
     /// Show every fact and rule that decides about a client's request now
     Explain(explain::Arguments),
+    /// Show who changed what, when, why and until when
+    Audit(audit::Arguments),
     /// Exit with 0 when the gate serves, with 1 when it does not
     Healthcheck,
     /// Print the JSON schema of the configuration
@@ -141,6 +144,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Block(verb) => block::run(verb, context)?,
         Verb::Tenant(verb) => tenant::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
+        Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),
         Verb::Schema => generated::schema()?,
         Verb::Completions(arguments) => generated::completions(&arguments)?,

@@ -16,6 +16,8 @@ mod harness;
 mod addresses;
 /// The admin side: verbs, the API, and those who abuse its socket.
 mod admin;
+/// The audit log: who changed what, when, why and until when.
+mod auditing;
 /// Blocks: at once, in every mode, until their end, across restarts, and not by accident.
 mod blocks;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.

@@ -1,6 +1,7 @@
 //! The admin API: JSON over HTTP/1.1 on the Unix socket. Reads are GET; every change is another
 //! method.
 
+mod audit;
 mod blocks;
 mod explain;
 mod known;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
+use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -24,7 +25,7 @@ use tokio::net::UnixListener;
 
 use super::bounded::Bounded;
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
-use super::{Admin, Problem};
+use super::{Admin, Change, Problem};
 use crate::state::StateError;
 use crate::upgrade::Earlier;
 
@@ -83,13 +84,14 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             get(blocks::list).post(blocks::add).delete(blocks::remove),
         )
         .route("/v1/explain", get(explain::show))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/reload", post(reload))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
         .route("/v1/upgrade", post(upgrade::upgrade))
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/explain, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
@@ -218,13 +220,38 @@ async fn changed_with<T>(
 
 async fn reload(
     State(admin): Shared,
+    ConnectInfo(operator): ConnectInfo<Operator>,
     request: Result<Json<ReloadRequest>, JsonRejection>,
 ) -> Answer<Reloaded> {
     let request = body(request)?;
     let failed = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
-    tokio::task::spawn_blocking(move || admin.reloader.reload(request.force))
-        .await
-        .map_err(|error| failed(error.to_string()))?
-        .map(Json)
-        .map_err(|error| failed(format!("{error:#}")))
+    let reloading = admin.clone();
+    let reloaded = tokio::task::spawn_blocking(move || reloading.reloader.reload(request.force));
+    let reloaded = reloaded.await.map_err(|error| failed(error.to_string()))?;
+    let mut reloaded = reloaded.map_err(|error| failed(format!("{error:#}")))?;
+    let change = Change {
+        what: "reload",
+        to: shortened(&reloaded.changes),
+        until: None,
+        reason: None,
+    };
+    let warning = admin.audited(&operator.name().await, change).await;
+    reloaded.warnings.extend(warning);
+    Ok(Json(reloaded))
+}
+
+/// Changes of a reload that its line in the audit log names.
+const CHANGES: usize = 20;
+
+fn shortened(changes: &[String]) -> String {
+    let named: Vec<String> = changes
+        .iter()
+        .take(CHANGES)
+        .map(|change| change.chars().take(200).collect())
+        .collect();
+    match changes.len().checked_sub(CHANGES) {
+        None | Some(0) if named.is_empty() => "nothing".to_owned(),
+        None | Some(0) => named.join("; "),
+        Some(more) => format!("{}; and {more} more", named.join("; ")),
+    }
 }
