@@ -1,7 +1,7 @@
 //! Small files that carry over a restart what operators set: written whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -76,17 +76,7 @@ impl StateFile {
         match serde_json::from_slice(&bytes) {
             Ok(value) => Some(value),
             Err(error) => {
-                let aside = self.path.with_extension("damaged");
-                let moved = fs::rename(&self.path, &aside).is_ok();
-                tracing::warn!(
-                    "{}: damaged, and not used: {error}{}",
-                    self.path.display(),
-                    if moved {
-                        "; moved aside as .damaged"
-                    } else {
-                        ""
-                    }
-                );
+                set_aside(&self.path, &error.to_string());
                 None
             }
         }
@@ -105,32 +95,87 @@ impl StateFile {
         fs::read(&self.path)
     }
 
+    /// Replaces what it holds by JSON, as [`StateFile::save_with`] does.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
+        self.save_with(|out| out.write_all(&serde_json::to_vec_pretty(value)?))
+    }
+
     /// Replaces what it holds: a new file beside it, written to the disk, then renamed over it. Does
     /// nothing while the state files are another process's.
     ///
     /// # Errors
     /// When the disk is full, read-only or gone.
-    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
+    pub fn save_with(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StateError> {
+        self.while_ours(|| self.replace(write))
+    }
+
+    /// Removes it, if it is there. Does nothing while the state files are another process's.
+    ///
+    /// # Errors
+    /// When the disk is read-only or gone.
+    pub fn remove(&self) -> Result<(), StateError> {
+        self.while_ours(|| match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+    }
+
+    fn while_ours(&self, change: impl FnOnce() -> io::Result<()>) -> Result<(), StateError> {
         let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
         if !*ours {
             return Ok(());
         }
-        self.replace(value).map_err(|problem| StateError {
+        change().map_err(|problem| StateError {
             path: self.path.clone(),
             problem,
         })
     }
 
-    fn replace<T: Serialize>(&self, value: &T) -> io::Result<()> {
+    fn replace(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let beside = self.path.with_extension("new");
-        let mut file = File::options()
+        let file = File::options()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
             .open(&beside)?;
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.sync_all()?;
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.into_inner()?.sync_all()?;
         fs::rename(&beside, &self.path)
     }
+}
+
+/// The state files whose names begin so, but not what was left half written or set aside.
+pub fn files(directory: &Path, begin: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(begin) && name.ends_with(".txt"))
+    };
+    paths.filter(is_one).collect()
+}
+
+/// Moves a damaged file aside, so that the next save does not destroy what could be recovered by hand.
+pub fn set_aside(path: &Path, problem: &str) {
+    let aside = path.with_extension("damaged");
+    let moved = fs::rename(path, &aside).is_ok();
+    tracing::warn!(
+        "{}: damaged, and not used: {problem}{}",
+        path.display(),
+        if moved {
+            "; moved aside as .damaged"
+        } else {
+            ""
+        }
+    );
 }

@@ -10,7 +10,7 @@ mod parse;
 mod set;
 mod table;
 
-pub use book::{Added, Book, BookError, MAX_ADDED, read_prefix};
+pub use book::{Added, Book, BookError, MAX_ADDED, check_reason, read_prefix};
 pub use parse::parse_prefix;
 pub use set::{Layers, PrefixSet};
 
