@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::gate::Gate;
-use crate::prefixes::{Added, Book, BookError, PrefixSet, read_prefix};
+use crate::prefixes::{Added, Book, BookError, read_prefix};
 use crate::state::StateError;
 
 /// How long a block lasts when nothing else is said.
@@ -55,7 +55,7 @@ impl Blocks {
     }
 
     fn publish(&self) {
-        let set = || -> PrefixSet { self.book.prefixes().into_iter().collect() };
+        let set = || self.book.prefixes().into_iter().collect();
         self.gate.blocks.replace(set);
     }
 

@@ -37,7 +37,7 @@ impl Customers {
     }
 
     fn publish(&self) {
-        self.gate.known.replace(|| self.book.layers());
+        self.gate.known.replace_all(|| self.book.layers());
     }
 
     /// What the files say.

@@ -126,12 +126,6 @@ impl KnownFiles {
     /// When `next` has less than half of the prefixes, in all or in one of these files.
     pub fn refuse_shrunk(&self, next: &KnownFiles) -> Result<(), Shrunk> {
         let shrunk = |what: String| Err(Shrunk { what });
-        if next.count * 2 < self.count {
-            return shrunk(format!(
-                "only {} of {} prefixes are left",
-                next.count, self.count
-            ));
-        }
         let before = self.counts();
         for (path, rows) in &next.files {
             let was = before.get(&**path).copied().unwrap_or_default();
@@ -142,6 +136,12 @@ impl KnownFiles {
                     path.display()
                 ));
             }
+        }
+        if next.count * 2 < self.count {
+            return shrunk(format!(
+                "only {} of {} prefixes are left",
+                next.count, self.count
+            ));
         }
         Ok(())
     }

@@ -130,6 +130,10 @@ impl<'path, R: Read> Lines<'path, R> {
             }
             let (text, judged) = match (is_row, self.line.ends_with(b"\n")) {
                 _ if self.line.len() > MAX_ROW => (lossy(&self.line), Err(too_long(&self.line))),
+                (true, _) if Columns::has_open_quote(&self.line) => {
+                    let problem = "a quote is opened and not closed before the end of the file";
+                    (lossy(&self.line), Err(problem.to_owned()))
+                }
                 (_, false) => (lossy(&self.line), Err(NO_END.to_owned())),
                 (false, true) => continue,
                 (true, true) => columns.judge(&self.line, |text| entry(first, text)),

@@ -61,12 +61,17 @@ impl Published {
         self.len() == 0
     }
 
-    /// Puts the set that `latest` gives in force. One at a time, so that no older set replaces a
-    /// newer one. The one before ends here and not in a request that looks something up: to free a
-    /// large one takes a moment.
-    pub fn replace<S: Into<Layers>>(&self, latest: impl FnOnce() -> S) {
+    /// Puts the set that `latest` gives in force, as [`Published::replace_all`] does.
+    pub fn replace(&self, latest: impl FnOnce() -> PrefixSet) {
+        self.replace_all(|| latest().into());
+    }
+
+    /// Puts the sets that `latest` gives in force. One at a time, so that no older ones replace newer
+    /// ones. Those before end here and not in a request that looks something up: to free a large one
+    /// takes a moment.
+    pub fn replace_all(&self, latest: impl FnOnce() -> Layers) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.sets.swap(Arc::new(latest().into()));
+        let before = self.sets.swap(Arc::new(latest()));
         for _ in 0..LONGEST_LOOKUP {
             if Arc::strong_count(&before) == 1 {
                 return;

@@ -219,7 +219,7 @@ fn layers_are_looked_up_as_one() {
     ];
     let published = Published::of(PrefixSet::default());
     assert!(published.is_empty());
-    published.replace(|| layers.into_iter().collect::<Layers>());
+    published.replace_all(|| layers.into_iter().collect());
     assert_eq!(published.len(), 3, "each of each layer");
     for known in ["192.0.2.7", "2001:db8::7"] {
         assert!(published.contains(known.parse().unwrap()), "{known}");

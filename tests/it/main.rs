@@ -58,6 +58,10 @@ mod haproxy;
 mod heads;
 /// Clients that mean harm leave nothing behind.
 mod hostile;
+/// Known customers that are brought in by the thousand: all or none, with an end, across restarts.
+mod importing;
+/// Files of known customers: watched, and taken over when they are good.
+mod known_files;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.
