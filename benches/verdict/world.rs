@@ -100,6 +100,7 @@ pub fn gate(known: PrefixSet) -> Gate {
 pub fn verdict(gate: &Gate, peer: IpAddr, head: &Head) -> Result<Permits, Reason> {
     let policy = gate.policy.load();
     let client = policy.client.client(peer, head);
+    gate.known.prefetch(client);
     let identity = identify(&policy, &gate.limits.hasher, client, None, head);
     let decided = gate.case(&policy, head, &identity).decide();
     decided

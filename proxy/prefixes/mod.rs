@@ -41,6 +41,12 @@ impl Published {
         }
     }
 
+    /// Starts to fetch what a lookup of the address reads, and waits for nothing: for who has other
+    /// things to do before the lookup.
+    pub fn prefetch(&self, address: IpAddr) {
+        self.sets.load().prefetch(address);
+    }
+
     /// Whether the address lies in one of the prefixes.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.sets.load().contains(address)

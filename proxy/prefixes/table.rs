@@ -94,6 +94,13 @@ impl<B: Bits> Table<B> {
         ended.unwrap_or(false)
     }
 
+    /// Starts to fetch what [`Table::contains`] reads first.
+    pub(super) fn prefetch(&self, network: B) {
+        if let Some(slot) = self.slots.get(self.start(network)) {
+            tidegate_limit::prefetch(slot);
+        }
+    }
+
     /// All networks, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = B> {
         let slots = self.slots.iter().copied().filter(|slot| *slot != B::ZERO);
