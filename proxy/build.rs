@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::clock;
-use crate::descriptors;
+use crate::descriptors::{self, Room};
 use crate::door::Blocks;
 use crate::forward::Upstream;
 use crate::gate::Gate;
@@ -22,7 +22,7 @@ use crate::known::{Book, KnownFiles};
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
-use crate::policy::{Caps, Upstreams};
+use crate::policy::Upstreams;
 use crate::prefixes::{self, Published};
 use crate::reload::{Reloader, Running};
 use crate::state::StateFile;
@@ -36,7 +36,8 @@ const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
 pub struct Inputs {
     /// The configuration.
     pub config: Config,
-    caps: Caps,
+    /// What this process has descriptors for.
+    pub room: Room,
     known: KnownFiles,
     roster: Roster,
     listeners: Listeners,
@@ -60,7 +61,7 @@ impl Inputs {
     /// When one of them is not good, or this process may open too few files.
     pub fn read(config: Config) -> anyhow::Result<Self> {
         Ok(Inputs {
-            caps: descriptors::fit(&config)?,
+            room: descriptors::fit(&config)?,
             known: KnownFiles::read(&config.known.files)?,
             roster: Roster::read(&config)?,
             listeners: Listeners::read(&config)?,
@@ -80,7 +81,7 @@ impl Inputs {
     ) -> anyhow::Result<Built> {
         let Inputs {
             config,
-            caps,
+            room,
             known,
             roster,
             listeners,
@@ -94,7 +95,7 @@ impl Inputs {
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
         let (mode, sample) = (config.mode, config.log.sample);
-        let running = Running::new(config, caps, upstreams, roster);
+        let running = Running::new(config, room.caps, upstreams, roster);
         for warning in running.warnings().into_iter().chain(listeners.warnings()) {
             tracing::warn!("{warning}");
         }
@@ -119,6 +120,7 @@ impl Inputs {
                 log: AccessLog::new(log, sample),
             },
             draining: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         });
         let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
         let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));

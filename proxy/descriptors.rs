@@ -1,15 +1,20 @@
 //! File descriptors: as many as the connections need, and no more connections than there are
 //! descriptors for.
 
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
 use anyhow::bail;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tidegate_config::Config;
 
 use crate::policy::Caps;
 
-/// Descriptors beside those of connections and of listeners: the admin side's connections, idle
-/// ones towards upstreams, files, the runtime.
+/// Descriptors beside those of connections, of listeners and of idle connections towards upstreams:
+/// the admin side's connections, files, the runtime.
 const RESERVE: u64 = 256;
+/// Idle connections towards upstreams that a thread keeps for the next requests.
+const IDLE_A_THREAD: u64 = 128;
 /// The least of those that the gate can run with: its own files and runtime, and some connections of
 /// the admin side.
 const LEAST_RESERVE: u64 = 64;
@@ -18,26 +23,50 @@ const EACH: u64 = 2;
 /// Descriptors of a listener: its own, and the copy that an upgrade hands over.
 const EACH_LISTENER: u64 = 2;
 
-/// The caps that `config` asks for, with the total lowered to what this process may open. Raises the
-/// limit of open files as far as the system allows: an accept without a descriptor would stop all
-/// others for a second.
+/// What this process has descriptors for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The caps that are asked for, with the total lowered to what fits.
+    pub caps: Caps,
+    /// Idle connections towards upstreams that a thread may keep.
+    pub idle_a_thread: usize,
+}
+
+/// What this process may open for `config`. Raises the limit of open files as far as the system
+/// allows: an accept without a descriptor would stop all others for a second.
 ///
 /// # Errors
 /// When there is no room for a single connection.
-pub fn fit(config: &Config) -> anyhow::Result<Caps> {
+pub fn fit(config: &Config) -> anyhow::Result<Room> {
     let caps = Caps::asked(config.connections);
     let listeners = config.listeners.len() as u64 * EACH_LISTENER;
-    let wanted = u64::from(caps.asked.get()) * EACH + RESERVE + listeners;
+    let threads = threads(config);
+    let idle = threads.saturating_mul(IDLE_A_THREAD);
+    let wanted = u64::from(caps.asked.get()) * EACH + RESERVE + listeners + idle;
     let granted = raise(wanted);
     if granted >= wanted {
-        return Ok(caps);
+        return Ok(Room {
+            caps,
+            idle_a_thread: IDLE_A_THREAD as usize,
+        });
     }
     let Some(fitting) = fitting(granted, listeners) else {
         bail!(
             "this process may open {granted} files, and the gate needs {LEAST_RESERVE} for itself: raise LimitNOFILE (systemd) or `ulimit -Hn`"
         );
     };
-    Ok(caps.lowered_to(fitting))
+    // Where descriptors are few, idle connections are kept out of the reserve.
+    let idle = reserve(granted) / 2 / threads;
+    Ok(Room {
+        caps: caps.lowered_to(fitting),
+        idle_a_thread: usize::try_from(idle).unwrap_or(1).max(1),
+    })
+}
+
+/// Threads that serve traffic.
+fn threads(config: &Config) -> u64 {
+    let threads = config.threads.or_else(|| available_parallelism().ok());
+    threads.map_or(1, NonZeroUsize::get) as u64
 }
 
 /// Raises the limit of open files towards `wanted`, and says what it is.
@@ -55,9 +84,12 @@ pub fn raise(wanted: u64) -> u64 {
 /// How many connections so many descriptors are enough for; `None` when not for one. Where they are
 /// few, half of them are the reserve.
 fn fitting(granted: u64, listeners: u64) -> Option<std::num::NonZeroU32> {
-    let reserve = (granted / 2).clamp(LEAST_RESERVE, RESERVE);
-    let left = granted.saturating_sub(reserve + listeners) / EACH;
+    let left = granted.saturating_sub(reserve(granted) + listeners) / EACH;
     std::num::NonZeroU32::new(u32::try_from(left).unwrap_or(u32::MAX))
+}
+
+fn reserve(granted: u64) -> u64 {
+    (granted / 2).clamp(LEAST_RESERVE, RESERVE)
 }
 
 #[cfg(test)]

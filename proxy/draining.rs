@@ -1,5 +1,6 @@
 //! The end: requests under way are completed, and it takes no longer than configured.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ pub fn drain(
     traffic.block_on(async {
         // The accept loops end at once; their listeners are closed with them.
         let _ = tokio::time::timeout(limit, accepting).await;
+        gate.closed.store(true, Relaxed);
         while (gate.connections.get() > 0 || began.elapsed() < least)
             && began.elapsed() < limit
             && signals > 0

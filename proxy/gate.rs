@@ -45,6 +45,8 @@ pub struct Gate {
     pub account: Account,
     /// Whether the gate is going down.
     pub draining: AtomicBool,
+    /// Whether its listeners are closed.
+    pub closed: AtomicBool,
 }
 
 impl Gate {

@@ -14,6 +14,8 @@ pub struct Limits {
     pub hasher: KeyHasher,
     /// Open connections by client.
     pub connections: Arc<Occupancy>,
+    /// TLS handshakes under way by client.
+    pub handshakes: Arc<Occupancy>,
     /// Requests in flight by tenant and by route.
     pub in_flight: Arc<Occupancy>,
 }
@@ -49,6 +51,7 @@ impl Limits {
             table: Arc::new(Table::new(max_tracked)?),
             hasher,
             connections: Arc::new(Occupancy::new(rows)?),
+            handshakes: Arc::new(Occupancy::new(MIN_COUNTERS)?),
             in_flight: Arc::new(Occupancy::new(rows)?),
         })
     }

@@ -23,6 +23,8 @@ pub enum Reason {
     RouteInFlight,
     /// As many requests are in flight as the gate may have.
     InFlight,
+    /// The client has as many requests in flight as it may have connections.
+    ClientInFlight,
     /// No route matches the host, path and method.
     NoRoute,
     /// Not HTTP, or HTTP that can be read in two ways.
@@ -71,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 31] = [
+    pub const ALL: [Reason; 32] = [
         Reason::UnknownClient,
         Reason::Blocked,
         Reason::ClientRate,
@@ -81,6 +83,7 @@ impl Reason {
         Reason::RouteRate,
         Reason::RouteInFlight,
         Reason::InFlight,
+        Reason::ClientInFlight,
         Reason::NoRoute,
         Reason::Malformed,
         Reason::HeadTooLarge,
@@ -117,6 +120,7 @@ impl Reason {
             Reason::RouteRate => "route_rate",
             Reason::RouteInFlight => "route_in_flight",
             Reason::InFlight => "in_flight",
+            Reason::ClientInFlight => "client_in_flight",
             Reason::NoRoute => "no_route",
             Reason::Malformed => "malformed",
             Reason::HeadTooLarge => "head_too_large",

@@ -49,6 +49,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let inputs = Inputs::read(config)?;
     let config = &inputs.config;
+    let idle_a_thread = inputs.room.idle_a_thread;
     let directory = config.state.directory.clone();
     if let Some(before) = &predecessor {
         before.check_state_directory(&directory)?;
@@ -76,7 +77,7 @@ pub fn run(
         before.take_counters(&gate.limits.table)?;
     }
     let (shutdown, draining) = watch::channel(false);
-    let accepting = traffic.spawn(accept(&gate, sockets.traffic, &draining));
+    let accepting = traffic.spawn(accept(&gate, sockets.traffic, idle_a_thread, &draining));
     let earlier = predecessor.as_deref_mut().map(Predecessor::take_state);
     let earlier = earlier.transpose()?;
     sockets.admin.own();
@@ -152,9 +153,14 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
 fn accept(
     gate: &Arc<Gate>,
     sockets: Vec<(SocketAddr, TcpListener)>,
+    idle_a_thread: usize,
     shutdown: &watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<> {
-    let conf = Arc::new(ServerConf::default());
+    let conf = Arc::new(ServerConf {
+        // Of each thread.
+        upstream_keepalive_pool_size: idle_a_thread,
+        ..ServerConf::default()
+    });
     let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
     let on_their_way = Arc::new(AtomicU32::new(0));
     let each = gate.listeners.iter().zip(sockets);

@@ -1,10 +1,11 @@
 //! Small files that carry over a restart what operators set: written whole or not at all.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +35,53 @@ static OURS: RwLock<bool> = RwLock::new(true);
 /// being written now is waited for.
 pub fn leave() {
     *OURS.write().unwrap_or_else(PoisonError::into_inner) = false;
+}
+
+/// What the disk did not take when it was last saved, by its file.
+static UNWRITTEN: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
+
+fn unwritten() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<u8>>> {
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes what could not be written, so that another process finds it.
+///
+/// # Errors
+/// When the disk still does not take it.
+pub fn write_again() -> Result<(), StateError> {
+    let waiting = unwritten().clone();
+    for (path, bytes) in waiting {
+        write(&path, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes a state file, or remembers that it is to be written.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let written = replace(path, bytes);
+    let mut unwritten = unwritten();
+    match &written {
+        Ok(()) => unwritten.remove(path),
+        Err(_) => unwritten.insert(path.to_owned(), bytes.to_owned()),
+    };
+    written.map_err(|problem| StateError {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+/// A new file beside it, written to the disk, then renamed over it.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
 }
 
 /// Takes the state files over, which no other process writes any more.
@@ -95,24 +143,35 @@ impl StateFile {
         fs::read(&self.path)
     }
 
-    /// Replaces what it holds by JSON, as [`StateFile::save_with`] does.
+    /// What is told when it cannot be written for this reason.
+    pub fn unwritable(&self, problem: io::Error) -> StateError {
+        StateError {
+            path: self.path.clone(),
+            problem,
+        }
+    }
+
+    /// Replaces what it holds by JSON, as [`StateFile::save_bytes`] does.
     ///
     /// # Errors
     /// When the disk is full, read-only or gone.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
-        self.save_with(|out| out.write_all(&serde_json::to_vec_pretty(value)?))
+        let bytes = serde_json::to_vec_pretty(value);
+        let bytes = bytes.map_err(|error| self.unwritable(error.into()))?;
+        self.save_bytes(&bytes)
     }
 
-    /// Replaces what it holds: a new file beside it, written to the disk, then renamed over it. Does
-    /// nothing while the state files are another process's.
+    /// Replaces what it holds, all of it or nothing. Does nothing while the state files are another
+    /// process's.
     ///
     /// # Errors
     /// When the disk is full, read-only or gone.
-    pub fn save_with(
-        &self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), StateError> {
-        self.while_ours(|| self.replace(write))
+    pub fn save_bytes(&self, bytes: &[u8]) -> Result<(), StateError> {
+        let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
+        if !*ours {
+            return Ok(());
+        }
+        write(&self.path, bytes)
     }
 
     /// Removes it, if it is there. Does nothing while the state files are another process's.
@@ -120,35 +179,17 @@ impl StateFile {
     /// # Errors
     /// When the disk is read-only or gone.
     pub fn remove(&self) -> Result<(), StateError> {
-        self.while_ours(|| match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-    }
-
-    fn while_ours(&self, change: impl FnOnce() -> io::Result<()>) -> Result<(), StateError> {
         let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
         if !*ours {
             return Ok(());
         }
-        change().map_err(|problem| StateError {
-            path: self.path.clone(),
-            problem,
-        })
-    }
-
-    fn replace(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let beside = self.path.with_extension("new");
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        let mut file = BufWriter::new(file);
-        write(&mut file)?;
-        file.into_inner()?.sync_all()?;
-        fs::rename(&beside, &self.path)
+        unwritten().remove(&self.path);
+        match fs::remove_file(&self.path) {
+            Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
+                Err(self.unwritable(problem))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -93,6 +93,7 @@ pub fn gate(known: PrefixSet) -> Gate {
             log: AccessLog::new(log, config.log.sample),
         },
         draining: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
     }
 }
 

@@ -82,20 +82,17 @@ fn serve(
     server::run(config, origin, predecessor)
 }
 
-/// Sends the messages of the gate, and those of Pingora that no account has, to `messages`.
+/// Sends the messages of the gate, and those of libraries that no account has, to `messages`.
 fn start_messages(messages: LogWriter) {
     let format = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false)
         .with_writer(move || messages.clone());
-    // Pingora reports what clients and upstreams do as errors of its own; the account has them, by
-    // reason and sampled. What stays are failures to accept: they are the machine's.
+    // What libraries report is mostly what clients and upstreams do; the account has that, by reason
+    // and sampled. What stays of theirs are failures to accept: they are the machine's.
     let levels = Targets::new()
-        .with_default(Level::INFO)
-        .with_targets(
-            ["pingora_core", "pingora_proxy", "pingora_load_balancing"]
-                .map(|target| (target, LevelFilter::OFF)),
-        )
+        .with_default(LevelFilter::OFF)
+        .with_target("tidegate", Level::INFO)
         .with_target("pingora_core::services", Level::ERROR);
     tracing_subscriber::registry()
         .with(levels)

@@ -59,7 +59,8 @@ pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
 }
 
 /// Whether a connection would be let in now whose `peer` has yet to announce the client; takes
-/// nothing. A load balancer's own block is the only one that it can meet.
+/// nothing. Who may not announce
+/// anybody is closed here; a load balancer's own block is the only one that it can meet.
 ///
 /// # Errors
 /// Why it would not.
@@ -67,7 +68,11 @@ pub fn look_at_peer(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
     if gate.blocks.contains(peer) {
         return Err(DoorReason::Blocked);
     }
-    match gate.connections.get() >= gate.policy.load().caps.total.get() {
+    let policy = gate.policy.load();
+    if !policy.client.trusts(peer) {
+        return Err(DoorReason::ProxyUntrusted);
+    }
+    match gate.connections.get() >= policy.caps.total.get() {
         true => Err(DoorReason::Total),
         false => Ok(()),
     }

@@ -3,13 +3,14 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use pingora_core::protocols::Stream;
 use pingora_timeout::timeout;
 use rustls::server::{Accepted, Acceptor};
 use tidegate_config::Deadlines;
-use tidegate_limit::GaugePermit;
+use tidegate_limit::{GaugePermit, Permit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{StartHandshake, rustls};
 
@@ -153,14 +154,39 @@ async fn hello(stream: &mut Stream) -> Result<Accepted, DoorReason> {
     }
 }
 
+/// The places of a handshake, given back when dropped.
+struct Place {
+    _total: Option<GaugePermit>,
+    _client: Option<Permit>,
+}
+
+/// One client may have this share of the places, and so many in any case: whoever says hello and
+/// nothing more must need many addresses to keep others out.
+const CLIENT_SHARE: u32 = 50;
+const CLIENT_LEAST: NonZeroU32 = NonZeroU32::new(8).unwrap();
+
 /// A place among the handshakes under way. Known clients always get one: whoever fills the places
 /// must not lock them out, and the cap of all connections bounds them.
-fn place(gate: &Arc<Gate>, client: IpAddr) -> Result<Option<GaugePermit>, DoorReason> {
-    let limit = gate.policy.load().tls_handshakes.get();
-    match gate.handshakes.try_acquire(limit) {
-        Some(place) => Ok(Some(place)),
-        None if gate.known.contains(client) => Ok(None),
-        None => Err(DoorReason::TlsHandshakes),
+fn place(gate: &Arc<Gate>, client: IpAddr) -> Result<Place, DoorReason> {
+    if gate.known.contains(client) {
+        return Ok(Place {
+            _total: None,
+            _client: None,
+        });
+    }
+    let policy = gate.policy.load();
+    let limit = policy.tls_handshakes.get();
+    let share = NonZeroU32::new(limit / CLIENT_SHARE).unwrap_or(CLIENT_LEAST);
+    let share = share.max(CLIENT_LEAST);
+    let key = policy.client.key(&gate.limits.hasher, client);
+    let own = gate.limits.handshakes.try_acquire(key, share);
+    let total = gate.handshakes.try_acquire(limit);
+    match (own, total) {
+        (Some(own), Some(total)) => Ok(Place {
+            _total: Some(total),
+            _client: Some(own),
+        }),
+        _ => Err(DoorReason::TlsHandshakes),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use tidegate_config::Deadlines;
-use tidegate_limit::GaugePermit;
+use tidegate_limit::{GaugePermit, Permit};
 use tokio::task_local;
 
 use crate::account::{Facts, Outcome};
@@ -16,6 +16,15 @@ use crate::claims::Permits;
 use crate::forward::Upstream;
 use crate::gate::Gate;
 use crate::reason::Reason;
+
+/// A request's places among those in flight, given back when dropped.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Among all: each has a descriptor towards its upstream.
+    pub total: Option<GaugePermit>,
+    /// Among its client's, as if it were a connection: for streams of HTTP/2.
+    pub client: Option<Permit>,
+}
 
 /// A forwarded request and the permits it holds. It is accounted for once: by the hook at its end,
 /// or, when that is never reached, when it is dropped.
@@ -50,8 +59,8 @@ pub struct Exchange {
     pub started: Instant,
     /// Places it holds until it ends.
     pub permits: Permits,
-    /// Its place among all requests in flight.
-    pub place: Option<GaugePermit>,
+    /// Its places among the requests in flight.
+    pub held: Held,
     /// Servers that did not take the connection.
     pub tried: Vec<SocketAddr>,
     /// The server that is being tried.
@@ -101,7 +110,7 @@ impl Exchange {
         self.accounted = true;
         // Closing the connection takes its time, in which the tenant may do something else.
         self.permits = Permits::default();
-        self.place = None;
+        self.held = Held::default();
         self.upstream.record(self.failure);
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),

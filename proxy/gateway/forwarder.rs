@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
-use http::Version;
 use http::header::{ACCEPT, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Version};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -260,7 +260,9 @@ async fn send_failure(session: &mut Session, reason: Reason) -> Result<u16> {
     session
         .write_response_header(Box::new(header), false)
         .await?;
-    session.write_response_body(Some(body), true).await?;
+    if session.req_header().method != Method::HEAD {
+        session.write_response_body(Some(body), true).await?;
+    }
     Ok(status)
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tidegate_config::Mode;
 use tidegate_limit::GaugePermit;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Held};
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
 use crate::gate::Gate;
@@ -28,6 +28,8 @@ pub(super) struct Judge<'connection> {
     /// Whether it is the last on this connection: the gate is going down, or there were as many as
     /// may be.
     pub(super) last: bool,
+    /// Whether it is one of many at once on its connection, as over HTTP/2.
+    pub(super) stream: bool,
 }
 
 /// How long a client waits while the gate has as many requests in flight as it may.
@@ -37,7 +39,7 @@ const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
 struct Passed<'policy> {
     route: &'policy Route,
     permits: Permits,
-    place: GaugePermit,
+    held: Held,
 }
 
 impl Judge<'_> {
@@ -85,7 +87,7 @@ impl Judge<'_> {
         let Passed {
             route,
             permits,
-            place,
+            held,
         } = passed;
         let tenant = identity.tenant.as_ref().and_then(|tenant| tenant.name);
         Exchange {
@@ -106,7 +108,7 @@ impl Judge<'_> {
             },
             started,
             permits,
-            place: Some(place),
+            held,
             tried: Vec::new(),
             server: None,
             failure: None,
@@ -128,6 +130,11 @@ impl Judge<'_> {
         if case.mode != Mode::KnownOnly && !case.request.blocked && case.request.is_shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
+        let known = case.request.known;
+        // A stream's places before its tokens: a refused one must cost nothing. Over HTTP/1.1 the
+        // connection has its place, and the total is only reached when streams have taken it.
+        let held = self.stream.then(|| self.hold(policy, identity, known));
+        let held = held.transpose()?;
         let decided = case.decide().or_else(|refusal| match case.mode {
             Mode::Observe => {
                 let route = case.destination()?;
@@ -137,20 +144,56 @@ impl Judge<'_> {
             Mode::Normal | Mode::KnownOnly => Err(refusal),
         });
         let (route, permits) = decided?;
+        let held = match held {
+            Some(held) => held,
+            None => Held {
+                total: Some(self.place(policy, known)?),
+                client: None,
+            },
+        };
         Ok(Passed {
             route,
             permits,
-            place: self.place(policy, case.request.known)?,
+            held,
         })
     }
 
-    /// A place among all requests in flight, of which there are as many as connections: each has a
-    /// descriptor towards its upstream. Over HTTP/1.1 that is never reached.
-    fn place<'policy>(
+    /// The places of a stream: one among all requests in flight, and one of the client's, which has
+    /// as many for its connections and streams together as it may have connections.
+    fn hold(
         &self,
         policy: &Policy,
+        identity: &Identity,
         known: bool,
-    ) -> Result<GaugePermit, Refusal<'policy>> {
+    ) -> Result<Held, Refusal<'static>> {
+        let total = Some(self.place(policy, known)?);
+        // Behind a trusted proxy there are many clients, whose connections are not counted either.
+        if policy.client.speaks_for_others(self.caller.address) {
+            return Ok(Held {
+                total,
+                client: None,
+            });
+        }
+        let most = policy.client_connections;
+        let places = &self.gate.limits.connections;
+        let client = places.try_acquire(identity.client_key, most);
+        if client.is_none() {
+            match self.gate.mode.mode() {
+                Mode::Observe => {
+                    let account = &self.gate.account;
+                    account.would_refuse(Mode::Normal, Reason::ClientInFlight);
+                }
+                Mode::Normal | Mode::KnownOnly => {
+                    return Err(Refusal::new(Reason::ClientInFlight, Some(IN_FLIGHT_WAIT)));
+                }
+            }
+        }
+        Ok(Held { total, client })
+    }
+
+    /// A place among all requests in flight, of which there are as many as connections: each has a
+    /// descriptor towards its upstream.
+    fn place(&self, policy: &Policy, known: bool) -> Result<GaugePermit, Refusal<'static>> {
         let most = match known {
             true => policy.caps.total.get(),
             false => policy.caps.open_to_all(),

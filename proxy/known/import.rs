@@ -87,12 +87,14 @@ impl Import {
         (!left.prefixes.is_empty()).then(|| Arc::new(left))
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    /// The file that it is kept in.
+    fn written(&self) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
         writeln!(out, "{HEADER}{}", serde_json::to_string(&self.facts)?)?;
         for prefix in &self.prefixes {
             writeln!(out, "{prefix}")?;
         }
-        Ok(())
+        Ok(out)
     }
 
     fn read(path: &Path) -> Result<Self, String> {
@@ -267,7 +269,11 @@ impl Imports {
             {
                 continue;
             }
-            self.file(number).save_with(|out| import.write(out))?;
+            let file = self.file(number);
+            let written = import
+                .written()
+                .map_err(|problem| file.unwritable(problem))?;
+            file.save_bytes(&written)?;
             saved.insert(number, import.clone());
         }
         let is_kept = |number: &u64| now.all.iter().any(|import| import.facts.number == *number);

@@ -209,7 +209,8 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::TenantRate
         | Reason::TenantInFlight
         | Reason::RouteRate
-        | Reason::RouteInFlight => StatusCode::TOO_MANY_REQUESTS,
+        | Reason::RouteInFlight
+        | Reason::ClientInFlight => StatusCode::TOO_MANY_REQUESTS,
         Reason::UnknownClient | Reason::InFlight | Reason::UpstreamUnresolved | Reason::Drained => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -89,6 +89,7 @@ fn detail(reason: Reason) -> &'static str {
         Reason::RouteRate => "Too many requests came for this page",
         Reason::RouteInFlight => "Too many requests for this page are being served at once",
         Reason::InFlight => "Too many requests are being served at once",
+        Reason::ClientInFlight => "Too many requests from your address are being served at once",
         Reason::NoRoute => "Nothing is served at this host and path",
         Reason::Malformed => "The request is malformed or can be read in more than one way",
         Reason::HeadTooLarge => "The request's header fields are too large",

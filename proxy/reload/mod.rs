@@ -181,7 +181,7 @@ impl Reloader {
             running.refuse_shrunk(&roster)?;
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
-        let caps = descriptors::fit(&config)?;
+        let caps = descriptors::fit(&config)?.caps;
         let next = Running::new(config, caps, upstreams, roster);
         let mut changes = running.changes(&next);
         let mut warnings = next.warnings();

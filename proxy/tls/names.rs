@@ -62,14 +62,15 @@ pub(super) fn validity(der: &[u8]) -> anyhow::Result<RangeInclusive<u64>> {
     Ok(from..=last)
 }
 
-/// Whom a client's certificate names: its first DNS name, else its common name.
+/// Whom a client's certificate names: its first DNS name, else its common name; in lower case, as
+/// it is listed.
 pub fn name_of_client(der: &[u8]) -> Option<String> {
     let certificate = parse(der)?;
     if let Some(name) = dns_names(&certificate).next() {
-        return Some(name.to_owned());
+        return Some(name.to_ascii_lowercase());
     }
     let common = certificate.subject().iter_common_name().next()?;
-    common.as_str().ok().map(str::to_owned)
+    common.as_str().ok().map(str::to_ascii_lowercase)
 }
 
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {

@@ -56,16 +56,6 @@ fn assert_unharmed(gate: &Gate) {
     eventually("its connection is closed, too", closed);
 }
 
-/// Kilobytes of memory that the gate has in use.
-fn memory(gate: &Gate) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gate.pid())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 /// Bytes that look like nothing, the same in every run.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed;
@@ -214,7 +204,7 @@ fn a_client_that_does_not_read_is_closed_and_costs_no_memory() {
     });
     let gate = Gate::before(&app, IMPATIENT);
     assert_eq!(gate.get("/").status, 200);
-    let before = memory(&gate);
+    let before = gate.memory();
     let mut connection = gate.connect();
     connection.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
     eventually("it is counted", || {
@@ -224,7 +214,7 @@ fn a_client_that_does_not_read_is_closed_and_costs_no_memory() {
         .recv_timeout(Duration::from_secs(5))
         .expect("the app is let go");
     assert!(sent < 64, "the app could send all of it: {sent} MiB");
-    let grown = memory(&gate).saturating_sub(before);
+    let grown = gate.memory().saturating_sub(before);
     assert!(
         grown < 32 * 1024,
         "the gate holds {grown} kB for one client"
@@ -397,11 +387,11 @@ fn half_heads_do_not_make_memory_grow_without_bound() {
         });
     };
     round();
-    let before = memory(&gate);
+    let before = gate.memory();
     for _ in 0..5 {
         round();
     }
-    let grown = memory(&gate).saturating_sub(before);
+    let grown = gate.memory().saturating_sub(before);
     assert!(
         grown < 24 * 1024,
         "{grown} kB more after five times the same"

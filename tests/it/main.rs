@@ -58,6 +58,10 @@ mod haproxy;
 mod heads;
 /// Clients that mean harm leave nothing behind.
 mod hostile;
+/// HTTP/2: what it carries, and what it has in common with HTTP/1.1.
+mod http2;
+/// HTTP/2 from clients that mean harm: each is ended in time, under its counter, and others are served.
+mod http2_hostile;
 /// Known customers that are brought in by the thousand: all or none, with an end, across restarts.
 mod importing;
 /// Files of known customers: watched, and taken over when they are good.
@@ -70,7 +74,7 @@ mod metrics;
 mod moving_tenants;
 /// IPv6 networks: all clients of one share a budget.
 mod networks;
-/// Programs that were not written for this: nginx as the app, curl and wrk as clients.
+/// Programs that were not written for this: nginx as the app, curl, wrk and slowhttptest as clients.
 mod nginx;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;

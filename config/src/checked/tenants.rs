@@ -80,7 +80,7 @@ pub const SHA256: &str = "sha256:";
 impl TenantFrom {
     /// A tenant as it is listed, in the form in which requests are compared with
     /// it: a host in lower case, a segment of a path as it is percent-decoded, the
-    /// name in a certificate as it is, a credential as it is or as `sha256:` and the 64 hexadecimal digits of its
+    /// name in a certificate in lower case, a credential as it is or as `sha256:` and the 64 hexadecimal digits of its
     /// SHA-256 in lower case. It has 1 to [`LONGEST_TENANT`] bytes.
     ///
     /// # Errors

@@ -73,7 +73,7 @@ pub(crate) fn listed(from: &TenantFrom, text: &str) -> Result<String, String> {
             Err("the value of a cookie ends before \";\"".to_owned())
         }
         TenantFrom::Header(_) | TenantFrom::Cookie(_) => credential(text),
-        TenantFrom::ClientCert => Ok(text.to_owned()),
+        TenantFrom::ClientCert => Ok(text.to_ascii_lowercase()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `/v1/upgrade`, and what it means for everything else.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::connect_info::ConnectInfo;
@@ -16,6 +17,9 @@ use super::{Answer, Operator, Shared, body};
 use crate::admin::wire::{MOST_UPGRADE_SECONDS, UPGRADE_SECONDS, UpgradeRequest};
 use crate::admin::{Admin, Problem};
 use crate::upgrade::{UpgradeError, Upgraded};
+
+/// How long the listeners of this process may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long changes that are under way may take before an upgrade is refused for them.
 const CHANGES: Duration = Duration::from_secs(5);
@@ -81,10 +85,20 @@ fn upgrade_now(
     within: Duration,
     turn: OwnedRwLockWriteGuard<()>,
 ) -> Result<Upgraded, UpgradeError> {
+    // The other process reads from the disk what operators have set.
+    crate::state::write_again().map_err(|error| {
+        let detail = format!("{error}, nor an upgrade, which was not begun: see to the disk first");
+        UpgradeError::Impossible(detail)
+    })?;
     let (upgraded, takes_admin) = admin.upgrader.upgrade(within)?;
     // This process is not to be changed any more.
     std::mem::forget(turn);
     admin.ending.supersede(takes_admin);
+    // Whoever is told of the new process meets no other one.
+    let told_by = Instant::now() + CLOSING;
+    while !admin.gate.closed.load(Relaxed) && Instant::now() < told_by {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(upgraded)
 }
 

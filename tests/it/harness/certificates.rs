@@ -172,3 +172,8 @@ pub fn tls_listener(certificates: &[String], more: &str) -> String {
         certificates.join(", ")
     )
 }
+
+/// As [`tls_listener`], and it offers HTTP/2.
+pub fn http2_listener(certificates: &[String], more: &str) -> String {
+    tls_listener(certificates, more).replace("http2 = false", "http2 = true")
+}

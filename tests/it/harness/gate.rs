@@ -280,6 +280,21 @@ impl Gate {
         ))
     }
 
+    /// How many connections that were let in have ended for this reason.
+    pub fn ended(&self, reason: &str) -> f64 {
+        self.metric(&format!(
+            "tidegate_connections_closed_total{{reason=\"{reason}\"}}"
+        ))
+    }
+
+    /// Kilobytes of memory that it has in use.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// A GET on a connection of its own.
     pub fn get(&self, path: &str) -> Response {
         self.connect().get(path)
