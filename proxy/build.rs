@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use tidegate_config::Config;
 use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::Handle;
@@ -19,10 +18,9 @@ use crate::descriptors::{self, Room};
 use crate::door::Blocks;
 use crate::forward::Upstream;
 use crate::gate::Gate;
-use crate::known::Book;
+use crate::known::{Book, KnownFiles};
 use crate::limits::Limits;
 use crate::listener::Listeners;
-use crate::lists::FromFile;
 use crate::mode::Switch;
 use crate::policy::Upstreams;
 use crate::prefixes::{self, Published};
@@ -40,7 +38,7 @@ pub struct Inputs {
     pub config: Config,
     /// What this process has descriptors for.
     pub room: Room,
-    known: Vec<FromFile<IpNet>>,
+    known: KnownFiles,
     roster: Roster,
     listeners: Listeners,
 }
@@ -64,7 +62,7 @@ impl Inputs {
     pub fn read(config: Config) -> anyhow::Result<Self> {
         Ok(Inputs {
             room: descriptors::fit(&config)?,
-            known: Book::read_files(&config.known.files)?,
+            known: KnownFiles::read(&config.known.files)?,
             roster: Roster::read(&config)?,
             listeners: Listeners::read(&config)?,
             config,
@@ -92,8 +90,7 @@ impl Inputs {
         let limits = Limits::keyed(hasher, config.client.max_tracked, config.connections.total)
             .context("client.max_tracked")?;
         let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
-        let book = Book::open(StateFile::new(&directory, "known.json"));
-        book.replace_files(known);
+        let book = Book::open(&directory, known);
         let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
@@ -106,7 +103,7 @@ impl Inputs {
         limits.table.put_in_force();
         let gate = Arc::new(Gate {
             policy: ArcSwap::from_pointee(policy),
-            known: Published::of(book.set()),
+            known: Published::of(book.layers()),
             blocks: Published::default(),
             mode: Switch::open(
                 StateFile::new(&directory, "mode.json"),

@@ -96,6 +96,7 @@ pub fn run(
         earlier,
         ending,
         changes: Arc::default(),
+        imports: tokio::sync::Mutex::default(),
         upgrades: Arc::default(),
     };
     let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;

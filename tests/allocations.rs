@@ -15,10 +15,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tidegate::claims::Permits;
 use tidegate::door::{self, DoorReason};
 use tidegate::gate::Gate;
 use tidegate::head::{self, MAX_FIELDS};
+use tidegate::prefixes::PrefixSet;
 use tidegate::reason::Reason;
 
 thread_local! {
@@ -52,6 +54,13 @@ fn counted<T>(work: impl FnOnce() -> T) -> (usize, T) {
     (ALLOCATIONS.get() - before, result)
 }
 
+/// Enough of some lengths for tables, and others that are ranges.
+fn known() -> PrefixSet {
+    let single = (0..1_000_u32).map(|number| IpAddr::from((0x0a00_0000 + number).to_be_bytes()));
+    let networks = (1..=64_u8).map(|length| IpNet::new([0x20; 16].into(), length).unwrap().trunc());
+    single.map(IpNet::from).chain(networks).collect()
+}
+
 /// From the bytes of a head to the verdict.
 fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -61,7 +70,7 @@ fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
 
 #[test]
 fn a_verdict_allocates_nothing() {
-    let gate = world::gate();
+    let gate = world::gate(known());
     let forwarded_for = b"GET /search HTTP/1.1\r\nHost: a\r\nX-Tenant: acme\r\nX-Forwarded-For: 192.0.2.9, 10.1.1.1\r\n\r\n";
     let requests = [world::request("/search"), forwarded_for.to_vec()];
     // What is set up once a thread, such as the start of the clock.
@@ -85,7 +94,7 @@ fn a_verdict_allocates_nothing() {
 
 #[test]
 fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_line() {
-    let gate = world::gate();
+    let gate = world::gate(known());
     let [blocked, known, stranger]: [IpAddr; 3] =
         ["192.0.2.7", "10.0.0.1", "198.51.100.1"].map(|text| text.parse().unwrap());
     gate.blocks.replace(|| {

@@ -10,6 +10,7 @@ use tidegate_config::Mode;
 use super::LogWriter;
 use crate::admin::wire::Listener;
 use crate::forward::Health;
+use crate::known::Counts;
 use crate::mode::Record;
 
 /// What is read off the running gate at the moment of a scrape.
@@ -27,8 +28,12 @@ pub struct Scrape<'gate> {
     pub clients_tracked_max: usize,
     /// Live buckets that were taken for others.
     pub evictions: u64,
-    /// Known prefixes: from files, added by operators.
-    pub known: (usize, usize),
+    /// Known prefixes by where they come from.
+    pub known: Counts,
+    /// Whether files of known customers are other ones than those in force.
+    pub known_files_rejected: bool,
+    /// Changes of those files that were taken over, and those that were not.
+    pub known_files_changes: [u64; 2],
     /// Blocked prefixes.
     pub blocks: usize,
     /// The access log.
@@ -100,16 +105,28 @@ impl Scrape<'_> {
             &[],
             evictions,
         )?;
-        let (files, operators) = self.known;
         let known = vec![
-            (vec!["file"], files as f64),
-            (vec!["operator"], operators as f64),
+            (vec!["file"], self.known.files as f64),
+            (vec!["operator"], self.known.operators as f64),
         ];
         out.gauges(
             "known_prefixes",
             "Prefixes of known customers.",
             &["source"],
             known,
+        )?;
+        let rejected = f64::from(u8::from(self.known_files_rejected));
+        out.gauge(
+            "known_files_rejected",
+            "Whether files of known customers have changed and were not taken over.",
+            rejected,
+        )?;
+        let [taken, rejected] = self.known_files_changes.map(|count| count as f64);
+        out.counters(
+            "known_files_changes_total",
+            "Changes of files of known customers that were seen by watching them.",
+            &["outcome"],
+            vec![(vec!["taken"], taken), (vec!["rejected"], rejected)],
         )?;
         out.gauge(
             "blocks",

@@ -47,6 +47,8 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         clients_tracked_max: gate.limits.table.capacity(),
         evictions: gate.limits.table.evictions(),
         known: admin.reloader.known.counts(),
+        known_files_rejected: admin.reloader.watched.problem().is_some(),
+        known_files_changes: admin.reloader.watched.counts(),
         blocks: admin.blocks.count(),
         log: gate.account.log.writer(),
         upstreams: admin.reloader.upstreams(),

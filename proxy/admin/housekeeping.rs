@@ -132,6 +132,19 @@ fn lift_blocks(admin: &Arc<Admin>, now: u64) {
     save(admin, |admin| admin.blocks.save());
 }
 
+/// Takes out known customers whose time has passed.
+fn end_known(admin: &Arc<Admin>, now: u64) {
+    let admin = admin.clone();
+    // The set may be large, and another change of it under way.
+    tokio::task::spawn_blocking(move || {
+        if admin.reloader.known.expire(now)
+            && let Err(error) = admin.reloader.known.save()
+        {
+            tracing::warn!("{error}");
+        }
+    });
+}
+
 /// Lets tenants return whose time in another tier has passed.
 fn return_tenants(admin: &Arc<Admin>, now: u64) {
     if !admin.reloader.has_moves_to_end(now) {
@@ -151,6 +164,24 @@ fn return_tenants(admin: &Arc<Admin>, now: u64) {
             tracing::warn!("{error}");
         }
     });
+}
+
+/// Between two looks at the files of known customers. A change is read at the second look that finds it.
+const LOOK: Duration = Duration::from_millis(900);
+
+/// Looks at the files of known customers for as long as the gate runs. A file system that hangs holds up
+/// nothing else.
+pub(super) async fn watch(admin: Arc<Admin>) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let admin = admin.clone();
+        let look = move || admin.reloader.look_at_known_files();
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
+            tracing::error!("a look at the files of known customers: {error}");
+        }
+    }
 }
 
 /// Keeps the gate in order for as long as it runs.
@@ -173,9 +204,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
         }
         if count.is_multiple_of(10) {
             admin.rates.sample(gate.account.metrics.totals());
-            if admin.reloader.known.expire(now) {
-                save(&admin, |admin| admin.reloader.known.save());
-            }
+            end_known(&admin, now);
             lift_blocks(&admin, now);
             look_back(&admin, now);
             return_tenants(&admin, now);

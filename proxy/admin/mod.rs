@@ -69,6 +69,8 @@ pub struct Admin {
     pub ending: Ending,
     /// Shared by changes that operators make, so that none is under way during an upgrade.
     pub changes: Arc<RwLock<()>>,
+    /// One import at a time.
+    pub imports: Mutex<()>,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
 }
@@ -211,7 +213,8 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("admin")
-        .max_blocking_threads(4)
+        // One import, one look at files that may hang, and some for what operators ask.
+        .max_blocking_threads(6)
         .build()
         .context("the admin runtime cannot be started")?;
     let admin = Arc::new(admin);
@@ -223,6 +226,7 @@ pub fn start(
         tokio::spawn(exposition::serve(listener, admin.clone()));
     }
     tokio::spawn(housekeeping::keep(admin.clone()));
+    tokio::spawn(housekeeping::watch(admin.clone()));
     spawn_signals(admin.clone()).context("signal handlers")?;
     drop(guard);
     let thread = std::thread::Builder::new()

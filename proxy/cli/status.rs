@@ -83,6 +83,13 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         "known        {} prefixes: {} from files, {} from operators",
         known.prefixes, known.from_files, known.from_operators
     )?;
+    if let Some(problem) = &known.files_problem {
+        writeln!(
+            out,
+            "             FILES NOT TAKEN OVER: {}",
+            output::plain(problem)
+        )?;
+    }
     write_blocks(&status.blocks, out)?;
     if let Some(tenants) = &status.tenants {
         write_tenants(tenants, out)?;

@@ -27,6 +27,8 @@ fn every_change_is_written_down_with_who_why_and_until_when() {
         &["mode", "observe", "--for", "1h", "--reason", "a look"][..],
         &["block", "add", "192.0.2.0/24", "--reason", "flood"],
         &["block", "remove", "192.0.2.0/24"],
+        &["known", "add", "198.51.100.7", "--reason", "ceo"],
+        &["known", "remove", "198.51.100.7"],
         &["tenant", "set", "shop.example.com", "high", "--for", "2h"],
         &["tenant", "unset", "shop.example.com"],
         &["reload"],
@@ -44,6 +46,8 @@ fn every_change_is_written_down_with_who_why_and_until_when() {
             ("mode", "observe"),
             ("block", "192.0.2.0/24"),
             ("unblock", "192.0.2.0/24"),
+            ("known", "198.51.100.7/32"),
+            ("known", "no longer 198.51.100.7/32"),
             ("tenant", "shop.example.com in tier high"),
             ("tenant", "shop.example.com no longer in tier high"),
             ("reload", "nothing"),
@@ -56,7 +60,7 @@ fn every_change_is_written_down_with_who_why_and_until_when() {
     let until = |one: &Value| one["until"].as_u64().unwrap() - one["time"].as_u64().unwrap();
     assert!((3599..=3601).contains(&until(&told[0])), "{told:#?}");
     assert!(told[0]["before"]["connections"].is_u64(), "{told:#?}");
-    let human = gate.verb(&["audit", "-n", "6"]).stdout;
+    let human = gate.verb(&["audit", "-n", "8"]).stdout;
     assert!(human.contains(": mode observe until "), "{human}");
     assert!(human.contains("/s forwarded"), "{human}");
     assert_eq!(human.matches(": block ").count(), 1, "{human}");

@@ -64,6 +64,10 @@ mod hostile;
 mod http2;
 /// HTTP/2 from clients that mean harm: each is ended in time, under its counter, and others are served.
 mod http2_hostile;
+/// Known customers that are brought in by the thousand: all or none, with an end, across restarts.
+mod importing;
+/// Files of known customers: watched, and taken over when they are good.
+mod known_files;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.

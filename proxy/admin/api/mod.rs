@@ -75,6 +75,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             "/v1/known",
             get(known::list).post(known::add).delete(known::remove),
         )
+        .route("/v1/known/import", post(known::import))
         .route(
             "/v1/tenants",
             get(tenants::list).post(tenants::set).delete(tenants::unset),
@@ -91,13 +92,13 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE",
+                "what is read is read with GET; /v1/mode, /v1/known/import, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE",
             )
         })
         .with_state(admin)
@@ -111,7 +112,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
 async fn status(State(admin): Shared) -> Json<Status> {
     let gate = &admin.gate;
     let counters = &gate.account.log.writer().counters;
-    let (from_files, from_operators) = admin.reloader.known.counts();
+    let known = admin.reloader.known.counts();
     let [accepted, refused] = gate.account.metrics.connections();
     let upstreams = admin.reloader.upstreams().into_iter();
     let caps = gate.policy.load().caps;
@@ -142,8 +143,9 @@ async fn status(State(admin): Shared) -> Json<Status> {
         },
         known: wire::Known {
             prefixes: gate.known.len(),
-            from_files,
-            from_operators,
+            from_files: known.files,
+            from_operators: known.operators,
+            files_problem: admin.reloader.watched.problem(),
         },
         blocks: wire::Blocks {
             blocks: admin.blocks.count(),
@@ -191,16 +193,9 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
         .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))
 }
 
-/// The answer to a change that is in force, once it is written down or known not to be. The disk is
-/// waited for on another thread: this one has other operators to answer.
-async fn changed<T>(
-    now: T,
-    save: impl FnOnce() -> Result<(), StateError> + Send + 'static,
-) -> Json<Changed<T>> {
-    changed_with(None, now, save).await
-}
-
-/// As [`changed`], with something that the operator should know.
+/// The answer to a change that is in force, once it is written down or known not to be, with
+/// something that the operator should know. The disk is waited for on another thread: this one has
+/// other operators to answer.
 async fn changed_with<T>(
     note: Option<String>,
     now: T,
