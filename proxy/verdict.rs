@@ -27,6 +27,8 @@ pub struct Request<'request> {
     pub route: Option<&'request Route>,
     /// Whether its client is in the known set.
     pub known: bool,
+    /// Whether `known-only` lets its client in without that, as one of a share of the unknown.
+    pub admitted: bool,
     /// Whether an operator shut its client out.
     pub blocked: bool,
     /// Whether its path stays open in `known-only`.
@@ -154,6 +156,6 @@ impl<'request> Case<'request, '_> {
 impl Request<'_> {
     /// Whether `known-only` would refuse this request.
     pub fn is_shut_out(&self) -> bool {
-        !self.known && !self.exempt
+        !self.known && !self.admitted && !self.exempt
     }
 }

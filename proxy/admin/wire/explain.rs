@@ -47,6 +47,9 @@ pub struct Explanation {
     pub mode: Record,
     /// The entries that make it a known customer; none when it is not one.
     pub known_by: Vec<Entry>,
+    /// Whether it is in the share of the unknown clients that `known-only` lets in now.
+    #[serde(default)]
+    pub admitted: bool,
     /// The blocks that it lies in.
     #[serde(default)]
     pub blocked_by: Vec<Added>,
