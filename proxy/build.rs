@@ -19,7 +19,8 @@ use crate::descriptors::{self, Room};
 use crate::door::Blocks;
 use crate::forward::Upstream;
 use crate::gate::Gate;
-use crate::known::Book;
+use crate::known::{Book, Customers};
+use crate::learn::{Keeper, Learned};
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::lists::FromFile;
@@ -54,6 +55,8 @@ pub struct Built {
     pub reloader: Reloader,
     /// Who is blocked.
     pub blocks: Blocks,
+    /// Who the app says is a customer.
+    pub learned: Arc<Keeper>,
 }
 
 impl Inputs {
@@ -104,7 +107,9 @@ impl Inputs {
         }
         let policy = running.policy(&moves.list(), &limits)?;
         limits.table.put_in_force();
+        let (learned, arrivals) = Learned::new();
         let gate = Arc::new(Gate {
+            learned,
             policy: ArcSwap::from_pointee(policy),
             known: Published::of(book.set()),
             blocks: Published::default(),
@@ -125,13 +130,17 @@ impl Inputs {
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
+        let learned = Keeper::start(gate.clone(), &directory, arrivals)
+            .context("the threads that learn customers")?;
+        let known = Customers::new(gate.clone(), book, learned.clone());
+        let reloader = Reloader::new(gate.clone(), running, known, moves, traffic.clone());
         let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
         let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
         Ok(Built {
             gate,
             reloader,
             blocks,
+            learned,
         })
     }
 }

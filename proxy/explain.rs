@@ -16,7 +16,7 @@ use crate::gate::Gate;
 use crate::head::{self, Head, MAX_FIELDS};
 use crate::identity::{Identity, identify};
 use crate::known::Entry;
-use crate::policy::{ClientRules, Policy};
+use crate::policy::Policy;
 use crate::prefixes::Added;
 use crate::reason::Reason;
 use crate::refuse::status;
@@ -61,7 +61,7 @@ pub fn explain(
     let limits: Vec<Tokens> = tokens.collect();
     Ok(Explanation {
         address,
-        client: prefix(address, rules),
+        client: rules.prefix(address),
         network: network(&policy, address),
         speaks_for_others: rules.speaks_for_others(address),
         mode: gate.mode.record(),
@@ -109,15 +109,6 @@ fn verdict(case: &Case, limits: &[Tokens]) -> Verdict {
 
 fn described(head: &Head) -> String {
     format!("{} {}{}", head.method, head.authority, head.path)
-}
-
-fn prefix(address: IpAddr, rules: &ClientRules) -> IpNet {
-    let length = match address {
-        IpAddr::V4(_) => rules.ipv4_prefix,
-        IpAddr::V6(_) => rules.ipv6_prefix,
-    };
-    // The lengths were checked; an address stands for itself where they were not.
-    IpNet::new(address, length).map_or(address.into(), |net| net.trunc())
 }
 
 fn network(policy: &Policy, address: IpAddr) -> Option<IpNet> {

@@ -1,6 +1,7 @@
 //! What the stages share: the policy, the known set and the mode, each swapped whole; the counters;
 //! the account.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,6 +13,7 @@ use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
+use crate::learn::Learned;
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
@@ -26,6 +28,8 @@ pub struct Gate {
     pub policy: ArcSwap<Policy>,
     /// Who is a known customer.
     pub known: Published,
+    /// Who has become one because the app said so.
+    pub learned: Learned,
     /// Who is shut out.
     pub blocks: Published,
     /// `observe`, `normal` or `known-only`.
@@ -50,6 +54,16 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Whether the address is a known customer's, by what files, operators or the app said.
+    pub fn is_known(&self, address: IpAddr) -> bool {
+        self.known.contains(address) || self.learned.contains(address)
+    }
+
+    /// How many prefixes are known. One that is both listed and learned counts twice.
+    pub fn known_prefixes(&self) -> usize {
+        self.known.len() + self.learned.len()
+    }
+
     /// Everything that decides about one request now.
     pub fn case<'request, 'gate>(
         &'gate self,
@@ -66,7 +80,7 @@ impl Gate {
             identity,
             request: Request {
                 route,
-                known: self.known.contains(identity.client),
+                known: self.is_known(identity.client),
                 blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate: is_last(head),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use arrayvec::ArrayString;
+use ipnet::IpNet;
 use tidegate_config::{AddressFrom, LONGEST_TENANT, TenantFrom};
 use tidegate_limit::{Domain, Key, KeyHasher};
 
@@ -71,6 +72,16 @@ impl ClientRules {
                 hasher.key(Domain::Client, &prefix.octets())
             }
         }
+    }
+
+    /// The prefix that makes a client.
+    pub fn prefix(&self, client: IpAddr) -> IpNet {
+        let length = match client {
+            IpAddr::V4(_) => self.ipv4_prefix,
+            IpAddr::V6(_) => self.ipv6_prefix,
+        };
+        // The lengths were checked; an address stands for itself where they were not.
+        IpNet::new(client, length).map_or(client.into(), |net| net.trunc())
     }
 
     /// The wider network that has a limit of its own, as a key.

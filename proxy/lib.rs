@@ -38,6 +38,7 @@ pub mod gateway;
 pub mod head;
 pub mod identity;
 pub mod known;
+pub mod learn;
 pub mod limits;
 pub mod listener;
 pub mod lists;

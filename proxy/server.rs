@@ -36,6 +36,8 @@ const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 1460;
 /// How long threads may take to end once all connections have.
 const RUNTIME_END: Duration = Duration::from_secs(2);
+/// How long the learned customers may take to be read again. Without them it serves, too.
+const STORE_TAKEN: Duration = Duration::from_secs(2);
 
 /// Serves until a signal says otherwise, or another process goes on with it. `origin` is how that one
 /// is started, `predecessor` what this one takes over from.
@@ -71,6 +73,7 @@ pub fn run(
         gate,
         reloader,
         blocks,
+        learned,
     } = inputs.build(log, hasher, traffic.handle())?;
     // As late as can be: what the process before this one counts from here on is lost.
     if let Some(before) = &mut predecessor {
@@ -80,6 +83,10 @@ pub fn run(
     let accepting = traffic.spawn(accept(&gate, sockets.traffic, idle_a_thread, &draining));
     let earlier = predecessor.as_deref_mut().map(Predecessor::take_state);
     let earlier = earlier.transpose()?;
+    if predecessor.is_some() {
+        // What the process before this one learned last.
+        learned.save_within(STORE_TAKEN);
+    }
     sockets.admin.own();
     let (ending, ends) = Ending::new();
     let admin = Admin {
@@ -90,7 +97,7 @@ pub fn run(
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),
-        upgrader: Upgrader::new(gate.clone(), origin, directory, copies),
+        upgrader: Upgrader::new(gate.clone(), learned.clone(), origin, directory, copies),
         earlier,
         ending,
         changes: Arc::default(),
@@ -110,6 +117,7 @@ pub fn run(
     let _ = shutdown.send(true);
     drain(&gate, &traffic, accepting, &admin.ends, end);
     traffic.shutdown_timeout(RUNTIME_END);
+    learned.save_within(RUNTIME_END);
     admin.stop(end);
     drop(log_guard);
     Ok(())
@@ -131,7 +139,7 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     tracing::info!(
         "mode {}, {} known prefixes",
         gate.mode.mode(),
-        gate.known.len()
+        gate.known_prefixes()
     );
 }
 

@@ -11,6 +11,7 @@ use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
 use tidegate::head::Head;
 use tidegate::identity::identify;
+use tidegate::learn::Learned;
 use tidegate::limits::Limits;
 use tidegate::listener::Listeners;
 use tidegate::mode::Switch;
@@ -83,6 +84,7 @@ pub fn gate() -> Gate {
     Gate {
         policy: ArcSwap::from_pointee(policy.expect("limits that can be counted")),
         known: Published::of(known),
+        learned: Learned::new().0,
         blocks: Published::default(),
         mode: Switch::open(nowhere, config.mode, 0),
         limits,

@@ -10,6 +10,7 @@ use tidegate_config::Mode;
 use super::LogWriter;
 use crate::admin::wire::Listener;
 use crate::forward::Health;
+use crate::learn::{Counts, ProblemKind};
 use crate::mode::Record;
 
 /// What is read off the running gate at the moment of a scrape.
@@ -29,6 +30,8 @@ pub struct Scrape<'gate> {
     pub evictions: u64,
     /// Known prefixes: from files, added by operators.
     pub known: (usize, usize),
+    /// Learned customers.
+    pub learned: Counts,
     /// Blocked prefixes.
     pub blocks: usize,
     /// The access log.
@@ -46,6 +49,7 @@ impl Scrape<'_> {
         let mut out = Families::default();
         self.caps_and_mode(&mut out)?;
         self.limiter_and_known(&mut out)?;
+        self.learned(&mut out)?;
         self.log(&mut out)?;
         self.upstreams(&mut out)?;
         self.certificates(&mut out)?;
@@ -104,6 +108,7 @@ impl Scrape<'_> {
         let known = vec![
             (vec!["file"], files as f64),
             (vec!["operator"], operators as f64),
+            (vec!["learned"], self.learned.known as f64),
         ];
         out.gauges(
             "known_prefixes",
@@ -115,6 +120,40 @@ impl Scrape<'_> {
             "blocks",
             "Prefixes that operators blocked.",
             self.blocks as f64,
+        )
+    }
+
+    fn learned(&self, out: &mut Families) -> Result<()> {
+        let [accepted, dropped, unattributed] =
+            self.learned.confirmations.map(|count| count as f64);
+        let confirmations = vec![
+            (vec!["accepted"], accepted),
+            (vec!["dropped"], dropped),
+            (vec!["unattributed"], unattributed),
+        ];
+        out.counters(
+            "confirmations_total",
+            "Responses that confirmed a customer, by what became of that.",
+            &["outcome"],
+            confirmations,
+        )?;
+        let evicted = vec![(vec![], self.learned.evicted as f64)];
+        out.counters(
+            "learned_evictions_total",
+            "Learned prefixes that left because there were too many.",
+            &[],
+            evicted,
+        )?;
+        let found = self.learned.problem.as_ref().map(|problem| problem.kind);
+        let problems = ProblemKind::ALL.map(|kind| {
+            let is_so = f64::from(u8::from(found == Some(kind)));
+            (vec![kind.label()], is_so)
+        });
+        out.gauges(
+            "learned_store_problem",
+            "1 for what is wrong with the store of learned customers.",
+            &["problem"],
+            problems.into(),
         )
     }
 

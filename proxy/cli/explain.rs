@@ -5,7 +5,7 @@ mod advice;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
-use super::{Context, Format, block, mode, output};
+use super::{Context, Format, block, known, mode, output};
 use crate::admin::wire::{ExplainQuery, Explanation, Route, Tokens};
 use crate::door::DoorReason;
 
@@ -133,6 +133,9 @@ fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
     }
     if let Some(reason) = &first.reason {
         write!(out, " ({})", output::plain(reason))?;
+    }
+    if let Some(confirmed) = &first.confirmed {
+        write!(out, ", {}", known::confirmations(confirmed))?;
     }
     match more.len() {
         0 => writeln!(out),

@@ -10,6 +10,7 @@ use hyper::Method;
 use super::mode::parse_seconds;
 use super::{Context, Format, output};
 use crate::admin::wire::{Changed, KnownList, KnownRequest};
+use crate::learn::Confirmed;
 use crate::prefixes::Added;
 
 #[derive(Debug, Subcommand)]
@@ -38,7 +39,7 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Take a customer out who was added
+    /// Take a customer out who was added or learned
     Remove {
         /// The address or prefix, as it was added
         #[arg(value_name = "ADDRESS")]
@@ -89,6 +90,21 @@ fn change(
     output::text(&format!("{} is {word}{until}\n", changed.now.prefix))
 }
 
+/// How often and when the app confirmed somebody.
+pub(super) fn confirmations(confirmed: &Confirmed) -> String {
+    let Confirmed {
+        first, last, times, ..
+    } = confirmed;
+    match times {
+        1 => format!("confirmed once, {}", output::time(*last)),
+        _ => format!(
+            "confirmed {times} times, first {}, last {}",
+            output::time(*first),
+            output::time(*last)
+        ),
+    }
+}
+
 fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Result<()> {
     let mut query = vec![("limit", limit.to_string())];
     query.extend(address.map(|address| ("address", address.to_string())));
@@ -109,6 +125,9 @@ fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Res
         }
         if let Some(reason) = &entry.reason {
             write!(text, "  {}", output::plain(reason))?;
+        }
+        if let Some(confirmed) = &entry.confirmed {
+            write!(text, "  {}", confirmations(confirmed))?;
         }
         text.push('\n');
     }

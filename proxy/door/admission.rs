@@ -44,7 +44,7 @@ pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
     if gate.mode.mode() == Mode::Observe {
         return Ok(());
     }
-    if open >= policy.caps.open_to_all() && !gate.known.contains(client) {
+    if open >= policy.caps.open_to_all() && !gate.is_known(client) {
         return Err(DoorReason::Reserved);
     }
     if policy.client.speaks_for_others(client) {
@@ -107,7 +107,7 @@ pub fn admit_client(gate: &Gate, place: Place, client: IpAddr) -> Result<Guard, 
     enter(gate, &policy, client)?;
     // Places may have become free since: then the reserve is whole without this one.
     let from_reserve = place.reserved && gate.connections.get() > policy.caps.open_to_all();
-    if from_reserve && !gate.known.contains(client) {
+    if from_reserve && !gate.is_known(client) {
         not_in_observe(gate, DoorReason::Reserved)?;
     }
     // Behind a trusted proxy there are many clients: their number is not this peer's doing.
@@ -147,7 +147,7 @@ fn enter(gate: &Gate, policy: &Policy, client: IpAddr) -> Result<(), DoorReason>
     // and so is whom a trusted proxy asks for.
     let certain = policy.exempt_paths.is_empty() && !policy.client.speaks_for_others(client);
     let shut_out = gate.mode.mode() == Mode::KnownOnly && certain;
-    match shut_out && !gate.known.contains(client) {
+    match shut_out && !gate.is_known(client) {
         true => Err(DoorReason::UnknownClient),
         false => Ok(()),
     }

@@ -15,6 +15,7 @@ use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
 use crate::forward::Upstream;
 use crate::gate::Gate;
+use crate::learn::Confirmable;
 use crate::reason::Reason;
 
 /// A request's places among those in flight, given back when dropped.
@@ -47,6 +48,8 @@ pub struct Exchange {
     pub client: IpAddr,
     /// The tenant, where it has a name.
     pub tenant: Option<Box<str>>,
+    /// What its response may say about the client.
+    pub confirmable: Option<Confirmable>,
     /// Whether it may become a tunnel.
     pub websocket: bool,
     /// For one that may become a tunnel: whether it ended because it was silent for too long.

@@ -131,6 +131,9 @@ impl ProxyHttp for Forwarder {
             secure: exchange.secure,
             version: session.req_header().version,
         };
+        if let Some(confirmable) = &exchange.confirmable {
+            confirmable.by.hide_from_app(request);
+        }
         fields::to_upstream(request, &hop)
     }
 
@@ -149,6 +152,9 @@ impl ProxyHttp for Forwarder {
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, problem).into_up());
             }
             session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
+        }
+        if let Some(confirmable) = &exchange.confirmable {
+            confirmable.look_at(&exchange.gate, session.req_header(), response);
         }
         fields::to_client(response);
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is

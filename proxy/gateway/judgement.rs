@@ -14,6 +14,7 @@ use crate::claims::Permits;
 use crate::gate::Gate;
 use crate::head::{Head, HeadError};
 use crate::identity::{Caller, Identity, identify};
+use crate::learn::Confirmable;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::refuse::{Reply, status, wants_html};
@@ -97,6 +98,7 @@ impl Judge<'_> {
             trusted: policy.client.trusts(self.caller.address),
             client: identity.client,
             tenant: tenant.map(Box::from),
+            confirmable: confirmable(policy, identity.client),
             websocket: head.websocket,
             tunnel_idle: head.websocket.then(Arc::default),
             keep_alive: head.keep_alive && !self.last,
@@ -257,4 +259,14 @@ impl Judge<'_> {
         });
         Reply::to_failure(reason, false)
     }
+}
+
+/// Whom the app may confirm by its response.
+fn confirmable(policy: &Policy, client: IpAddr) -> Option<Confirmable> {
+    let by = policy.confirming.clone()?;
+    let named = !policy.client.speaks_for_others(client);
+    Some(Confirmable {
+        by,
+        prefix: named.then(|| policy.client.prefix(client)),
+    })
 }

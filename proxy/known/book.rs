@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::learn::Confirmed;
 use crate::lists::{FromFile, ListError, Lists};
 use crate::prefixes::{self, Added, BookError, PrefixSet, parse_prefix, read_prefix};
 use crate::state::{StateError, StateFile};
@@ -16,7 +17,7 @@ use crate::state::{StateError, StateFile};
 pub struct Entry {
     /// The prefix.
     pub prefix: IpNet,
-    /// `operator`, or the file it stands in.
+    /// `operator`, `learned`, or the file it stands in.
     pub source: String,
     /// When it ends, in seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,6 +25,9 @@ pub struct Entry {
     /// Why it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When the app confirmed it, of one that was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Confirmed>,
 }
 
 /// Why a change to the known set was not made, and what to do.
@@ -141,6 +145,7 @@ impl Book {
             source: "operator".to_owned(),
             until: entry.until,
             reason: entry.reason,
+            confirmed: None,
         });
         let files = self.files();
         let from_files = files.iter().flat_map(|(path, prefixes)| {
@@ -152,6 +157,7 @@ impl Book {
                     source: path.display().to_string(),
                     until: None,
                     reason: None,
+                    confirmed: None,
                 })
         });
         added.chain(from_files).take(limit).collect()

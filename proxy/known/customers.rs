@@ -8,8 +8,9 @@ use ipnet::IpNet;
 
 use super::book::{Book, Entry, KnownError};
 use crate::gate::Gate;
+use crate::learn::{Counts, Keeper};
 use crate::lists::FromFile;
-use crate::prefixes::Added;
+use crate::prefixes::{Added, read_prefix};
 use crate::state::StateError;
 
 /// Changes the book, and with it what requests are looked up in.
@@ -17,12 +18,17 @@ use crate::state::StateError;
 pub struct Customers {
     gate: Arc<Gate>,
     book: Book,
+    learned: Arc<Keeper>,
 }
 
 impl Customers {
     /// The book of this gate, whose set is already in force.
-    pub fn new(gate: Arc<Gate>, book: Book) -> Self {
-        Customers { gate, book }
+    pub fn new(gate: Arc<Gate>, book: Book, learned: Arc<Keeper>) -> Self {
+        Customers {
+            gate,
+            book,
+            learned,
+        }
     }
 
     fn publish(&self) {
@@ -58,9 +64,24 @@ impl Customers {
         self.book.counts()
     }
 
+    /// Known prefixes that the app confirmed, and how learning goes.
+    pub fn learned(&self) -> Counts {
+        self.learned.counts()
+    }
+
     /// Entries, at most `limit` of them, that contain `address` if one is given.
     pub fn list(&self, limit: usize, address: Option<IpAddr>) -> Vec<Entry> {
-        self.book.list(limit, address)
+        let mut entries = self.book.list(limit, address);
+        let left = limit.saturating_sub(entries.len());
+        let learned = self.learned.list(left, address).into_iter();
+        entries.extend(learned.map(|(prefix, confirmed)| Entry {
+            prefix,
+            source: "learned".to_owned(),
+            until: None,
+            reason: None,
+            confirmed: Some(confirmed),
+        }));
+        entries
     }
 
     /// Makes a customer known, from the next request on.
@@ -78,14 +99,19 @@ impl Customers {
         Ok(added)
     }
 
-    /// Takes a customer out who was added.
+    /// Takes a customer out who was added or learned.
     ///
     /// # Errors
     /// See [`KnownError`].
     pub fn remove(&self, prefix: &str) -> Result<IpNet, KnownError> {
-        let removed = self.book.remove(prefix)?;
-        self.publish();
-        Ok(removed)
+        let net = read_prefix(prefix)?;
+        let forgotten = self.learned.forget(net);
+        match self.book.remove(prefix) {
+            Ok(_) => self.publish(),
+            Err(_) if forgotten => {}
+            Err(error) => return Err(error),
+        }
+        Ok(net)
     }
 
     /// Takes out what has ended, and says whether anything had.

@@ -118,14 +118,14 @@ impl Reloader {
     pub fn new(
         gate: Arc<Gate>,
         running: Running,
-        book: Book,
+        known: Customers,
         moves: Moves,
         traffic: Handle,
     ) -> Self {
         Reloader {
-            known: Customers::new(gate.clone(), book),
             gate,
             running: ArcSwap::from_pointee(running),
+            known,
             moves,
             traffic,
             problem: Mutex::new(None),

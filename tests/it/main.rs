@@ -60,6 +60,8 @@ mod heads;
 mod hostile;
 /// HTTP/2: what it carries, and what it has in common with HTTP/1.1.
 mod http2;
+/// Customers who become known because the app says so, stay so across crashes, and leave in time.
+mod learning;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.

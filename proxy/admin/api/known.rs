@@ -30,7 +30,7 @@ pub(super) async fn list(
     let asked = query(asked)?;
     let limit = asked.limit.unwrap_or(LISTED);
     Ok(Json(KnownList {
-        prefixes: admin.gate.known.len(),
+        prefixes: admin.gate.known_prefixes(),
         entries: admin.reloader.known.list(limit, asked.address),
     }))
 }

@@ -139,9 +139,10 @@ async fn status(State(admin): Shared) -> Json<Status> {
             evictions: gate.limits.table.evictions(),
         },
         known: wire::Known {
-            prefixes: gate.known.len(),
+            prefixes: gate.known_prefixes(),
             from_files,
             from_operators,
+            learned: admin.reloader.known.learned(),
         },
         blocks: wire::Blocks {
             blocks: admin.blocks.count(),

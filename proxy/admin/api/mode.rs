@@ -32,7 +32,7 @@ pub(super) async fn set(
         );
         Problem::new(StatusCode::BAD_REQUEST, detail)
     })?;
-    let known = admin.gate.known.len();
+    let known = admin.gate.known_prefixes();
     if mode == Mode::KnownOnly && known == 0 && !request.force {
         return Err(Problem::new(
             StatusCode::CONFLICT,

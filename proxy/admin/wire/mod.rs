@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::forward::Health;
 use crate::known::Entry;
+use crate::learn::Counts;
 use crate::mode::Record;
 use crate::prefixes::Added;
 use crate::tenants::Moved;
@@ -133,7 +134,7 @@ pub struct Clients {
 }
 
 /// Known prefixes by source.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Known {
     /// Different prefixes.
     pub prefixes: usize,
@@ -141,6 +142,9 @@ pub struct Known {
     pub from_files: usize,
     /// Added by operators.
     pub from_operators: usize,
+    /// Learned from what the app said.
+    #[serde(default)]
+    pub learned: Counts,
 }
 
 /// Blocked prefixes.
