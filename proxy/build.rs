@@ -25,9 +25,10 @@ use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::lists::FromFile;
 use crate::mode::Switch;
+use crate::pass::{Keys, Passes, Revocations};
 use crate::policy::Upstreams;
 use crate::prefixes::{self, Published};
-use crate::reload::{Reloader, Running};
+use crate::reload::{Reloader, Running, read_keys};
 use crate::state::StateFile;
 use crate::tenants::{Moved, Moves, Roster};
 
@@ -43,6 +44,7 @@ pub struct Inputs {
     pub room: Room,
     known: Vec<FromFile<IpNet>>,
     roster: Roster,
+    keys: Option<Arc<Keys>>,
     listeners: Listeners,
 }
 
@@ -57,6 +59,8 @@ pub struct Built {
     pub blocks: Blocks,
     /// Who the app says is a customer.
     pub learned: Arc<Keeper>,
+    /// Which passes are not believed any more.
+    pub revocations: Revocations,
 }
 
 impl Inputs {
@@ -69,6 +73,7 @@ impl Inputs {
             room: descriptors::fit(&config)?,
             known: Book::read_files(&config.known.files)?,
             roster: Roster::read(&config)?,
+            keys: read_keys(&config)?,
             listeners: Listeners::read(&config)?,
             config,
         })
@@ -89,6 +94,7 @@ impl Inputs {
             room,
             known,
             roster,
+            keys,
             listeners,
         } = self;
         let directory = config.state.directory.clone();
@@ -101,7 +107,7 @@ impl Inputs {
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
         let (mode, sample) = (config.mode, config.log.sample);
-        let running = Running::new(config, room.caps, upstreams, roster);
+        let running = Running::new(config, room.caps, upstreams, roster, keys);
         for warning in running.warnings().into_iter().chain(listeners.warnings()) {
             tracing::warn!("{warning}");
         }
@@ -110,6 +116,7 @@ impl Inputs {
         let (learned, arrivals) = Learned::new();
         let gate = Arc::new(Gate {
             learned,
+            passes: Passes::default(),
             policy: ArcSwap::from_pointee(policy),
             known: Published::of(book.set()),
             blocks: Published::default(),
@@ -136,11 +143,14 @@ impl Inputs {
         let reloader = Reloader::new(gate.clone(), running, known, moves, traffic.clone());
         let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
         let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
+        let passes = StateFile::new(&directory, "passes.json");
+        let revocations = Revocations::open(gate.clone(), passes, clock::unix_seconds());
         Ok(Built {
             gate,
             reloader,
             blocks,
             learned,
+            revocations,
         })
     }
 }

@@ -9,13 +9,14 @@ use ipnet::IpNet;
 use tidegate_config::{Mode, Per};
 use tidegate_limit::Decision;
 
-use crate::admin::wire::{Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
+use crate::admin::wire::{Explanation, InFlight, Pass, Route, Tenant, Tokens, Use, Verdict};
 use crate::claims::{Claim, Claims, Place};
 use crate::door;
 use crate::gate::Gate;
 use crate::head::{self, Head, MAX_FIELDS};
 use crate::identity::{Identity, identify};
 use crate::known::Entry;
+use crate::pass::Presented;
 use crate::policy::Policy;
 use crate::prefixes::Added;
 use crate::reason::Reason;
@@ -66,6 +67,7 @@ pub fn explain(
         speaks_for_others: rules.speaks_for_others(address),
         mode: gate.mode.record(),
         known_by: listed.known_by,
+        pass: pass(&case),
         blocked_by: listed.blocked_by,
         exempt_path: case.request.exempt,
         connections: Use {
@@ -138,6 +140,19 @@ fn tenant(policy: &Policy, identity: &Identity) -> Option<Tenant> {
     })
 }
 
+fn pass(case: &Case) -> Option<Pass> {
+    case.policy.pass.as_ref()?;
+    match case.request.pass {
+        Presented::Nothing => None,
+        Presented::Invalid => Some(Pass::Invalid),
+        Presented::Valid(held) => Some(Pass::Valid {
+            id: held.pass.id,
+            issued: held.pass.issued,
+            expires: held.pass.expires,
+        }),
+    }
+}
+
 fn tokens(claim: &Claim, case: &Case) -> Tokens {
     let limiter = &claim.limit.limiter;
     let wait = match limiter.look(claim.key, case.cost(), case.now) {
@@ -176,6 +191,7 @@ fn set_in(reason: Reason, case: &Case) -> String {
         None => key.to_owned(),
     };
     match reason {
+        Reason::PassRate => "known.pass.limit".to_owned(),
         Reason::ClientRate => "client.limit".to_owned(),
         Reason::NetworkRate => "client.ipv6_network.limit".to_owned(),
         Reason::TenantRate => of_tenant("limit"),

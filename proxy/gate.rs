@@ -17,6 +17,7 @@ use crate::learn::Learned;
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
+use crate::pass::{Passes, Presented};
 use crate::policy::Policy;
 use crate::prefixes::Published;
 use crate::verdict::{Case, Request};
@@ -30,6 +31,8 @@ pub struct Gate {
     pub known: Published,
     /// Who has become one because the app said so.
     pub learned: Learned,
+    /// Passes: which are revoked, and how many there were.
+    pub passes: Passes,
     /// Who is shut out.
     pub blocks: Published,
     /// `observe`, `normal` or `known-only`.
@@ -64,6 +67,13 @@ impl Gate {
         self.known.len() + self.learned.len()
     }
 
+    fn presented(&self, policy: &Policy, head: &Head) -> Presented {
+        match &policy.pass {
+            Some(rules) => rules.presented(head, &self.passes.revoked.load(), &self.limits.hasher),
+            None => Presented::Nothing,
+        }
+    }
+
     /// Everything that decides about one request now.
     pub fn case<'request, 'gate>(
         &'gate self,
@@ -81,6 +91,7 @@ impl Gate {
             request: Request {
                 route,
                 known: self.is_known(identity.client),
+                pass: self.presented(policy, head),
                 blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate: is_last(head),

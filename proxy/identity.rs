@@ -218,7 +218,8 @@ fn from_header<'request>(head: &Head<'request>, name: &str) -> Option<&'request 
         .and_then(|value| std::str::from_utf8(value).ok())
 }
 
-fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
+/// The value of a cookie: the one there is, as of two the app may read the other one.
+pub fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
     let cookies = head
         .values("cookie")
         .filter_map(|value| std::str::from_utf8(value).ok());

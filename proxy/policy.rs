@@ -15,6 +15,7 @@ use crate::forward::Upstream;
 use crate::head::has_prefix;
 use crate::learn::Confirming;
 use crate::limits::{Limits, NamedLimit};
+use crate::pass;
 use crate::route::{Route, Routes};
 use crate::tenants::{Moved, Roster, Tenants};
 
@@ -41,6 +42,8 @@ pub struct Policy {
     pub routes: Routes,
     /// Which responses confirm customers, when any do.
     pub confirming: Option<Arc<Confirming>>,
+    /// How customers come in from new addresses, when there are passes.
+    pub pass: Option<Arc<pass::Rules>>,
     /// What stays open in `known-only`.
     pub exempt_paths: Vec<String>,
     /// How long things may take. What a forwarded request keeps of all this to its end.
@@ -157,6 +160,8 @@ impl Policy {
             tenants: Tenants::new(config, roster, moves, limits)?,
             routes: routes(config, upstreams, limits)?,
             confirming: confirming(config)?,
+            // Their keys are not in the configuration.
+            pass: None,
             exempt_paths: config.known_only.exempt_paths.clone(),
             deadlines: Arc::new(config.deadlines.clone()),
             ratelimit_fields: config.refusal.ratelimit_fields,

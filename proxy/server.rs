@@ -74,6 +74,7 @@ pub fn run(
         reloader,
         blocks,
         learned,
+        revocations,
     } = inputs.build(log, hasher, traffic.handle())?;
     // As late as can be: what the process before this one counts from here on is lost.
     if let Some(before) = &mut predecessor {
@@ -93,6 +94,7 @@ pub fn run(
         gate: gate.clone(),
         reloader,
         blocks,
+        revocations,
         addresses: sockets.addresses.clone(),
         rates: Rates::default(),
         tracked: Tracked::default(),

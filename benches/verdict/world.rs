@@ -15,6 +15,7 @@ use tidegate::learn::Learned;
 use tidegate::limits::Limits;
 use tidegate::listener::Listeners;
 use tidegate::mode::Switch;
+use tidegate::pass::Passes;
 use tidegate::policy::Policy;
 use tidegate::prefixes::{PrefixSet, Published};
 use tidegate::reason::Reason;
@@ -85,6 +86,7 @@ pub fn gate() -> Gate {
         policy: ArcSwap::from_pointee(policy.expect("limits that can be counted")),
         known: Published::of(known),
         learned: Learned::new().0,
+        passes: Passes::default(),
         blocks: Published::default(),
         mode: Switch::open(nowhere, config.mode, 0),
         limits,

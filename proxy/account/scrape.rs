@@ -32,6 +32,8 @@ pub struct Scrape<'gate> {
     pub known: (usize, usize),
     /// Learned customers.
     pub learned: Counts,
+    /// Passes: issued, requests that only theirs let in, requests with one that is not believed.
+    pub passes: [u64; 3],
     /// Blocked prefixes.
     pub blocks: usize,
     /// The access log.
@@ -136,6 +138,18 @@ impl Scrape<'_> {
             "Responses that confirmed a customer, by what became of that.",
             &["outcome"],
             confirmations,
+        )?;
+        let [issued, let_in, invalid] = self.passes.map(|count| count as f64);
+        let passes = vec![
+            (vec!["issued"], issued),
+            (vec!["let_in"], let_in),
+            (vec!["invalid"], invalid),
+        ];
+        out.counters(
+            "passes_total",
+            "Passes given to clients, requests let in by theirs alone, and requests with an invalid one.",
+            &["event"],
+            passes,
         )?;
         let evicted = vec![(vec![], self.learned.evicted as f64)];
         out.counters(

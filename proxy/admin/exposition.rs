@@ -47,6 +47,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         clients_tracked_max: gate.limits.table.capacity(),
         evictions: gate.limits.table.evictions(),
         known: admin.reloader.known.counts(),
+        passes: gate.passes.counts(),
         learned: admin.reloader.known.learned(),
         blocks: admin.blocks.count(),
         log: gate.account.log.writer(),

@@ -28,6 +28,7 @@ use tokio::sync::{Mutex, RwLock, watch};
 
 use crate::door::Blocks;
 use crate::gate::Gate;
+use crate::pass::Revocations;
 use crate::reload::Reloader;
 use crate::upgrade::{Earlier, Upgrader};
 
@@ -49,6 +50,8 @@ pub struct Admin {
     pub reloader: Reloader,
     /// Who is shut out.
     pub blocks: Blocks,
+    /// Which passes are not believed any more.
+    pub revocations: Revocations,
     /// Where it listens.
     pub addresses: Addresses,
     /// Requests a second, lately.

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use super::{Context, Format, block, known, mode, output};
-use crate::admin::wire::{ExplainQuery, Explanation, Route, Tokens};
+use crate::admin::wire::{ExplainQuery, Explanation, Pass, Route, Tokens};
 use crate::door::DoorReason;
 
 #[derive(Debug, clap::Args)]
@@ -83,6 +83,7 @@ fn write_client(said: &Explanation, out: &mut String) -> fmt::Result {
         )?;
     }
     write_known(said, out)?;
+    write_pass(said, out)?;
     for entry in &said.blocked_by {
         let said = block::end_and_reason(entry);
         writeln!(out, "             BLOCKED in {} {said}", entry.prefix)?;
@@ -140,6 +141,26 @@ fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
     match more.len() {
         0 => writeln!(out),
         count => writeln!(out, ", and {count} more"),
+    }
+}
+
+fn write_pass(said: &Explanation, out: &mut String) -> fmt::Result {
+    match said.pass {
+        None => Ok(()),
+        Some(Pass::Invalid) => writeln!(
+            out,
+            "pass         NOT BELIEVED: expired, revoked, signed with another key, or not whole"
+        ),
+        Some(Pass::Valid {
+            id,
+            issued,
+            expires,
+        }) => writeln!(
+            out,
+            "pass         {id}, of {}, until {}",
+            output::time(issued),
+            output::time(expires)
+        ),
     }
 }
 

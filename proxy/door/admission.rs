@@ -144,8 +144,9 @@ fn enter(gate: &Gate, policy: &Policy, client: IpAddr) -> Result<(), DoorReason>
         return Err(DoorReason::Blocked);
     }
     // Only when nothing it could ask would be served: a path that stays open is told by the request,
-    // and so is whom a trusted proxy asks for.
-    let certain = policy.exempt_paths.is_empty() && !policy.client.speaks_for_others(client);
+    // and so are a pass and whom a trusted proxy asks for.
+    let open = !policy.exempt_paths.is_empty() || policy.pass.is_some();
+    let certain = !open && !policy.client.speaks_for_others(client);
     let shut_out = gate.mode.mode() == Mode::KnownOnly && certain;
     match shut_out && !gate.is_known(client) {
         true => Err(DoorReason::UnknownClient),

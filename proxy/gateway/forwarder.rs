@@ -17,6 +17,7 @@ use super::exchange::{Ending, Exchange};
 use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::forward::fields;
+use crate::pass;
 use crate::reason::Reason;
 use crate::refuse::{Reply, wants_html};
 
@@ -134,6 +135,9 @@ impl ProxyHttp for Forwarder {
         if let Some(confirmable) = &exchange.confirmable {
             confirmable.by.hide_from_app(request);
         }
+        if let Some(rules) = &exchange.passes {
+            pass::take_out(request, &rules.cookie)?;
+        }
         fields::to_upstream(request, &hop)
     }
 
@@ -153,9 +157,7 @@ impl ProxyHttp for Forwarder {
             }
             session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
         }
-        if let Some(confirmable) = &exchange.confirmable {
-            confirmable.look_at(&exchange.gate, session.req_header(), response);
-        }
+        exchange.confirm(session.req_header(), response)?;
         fields::to_client(response);
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
         // the end of its body instead.

@@ -6,13 +6,12 @@
 //! machine stops at, costs one write a second, and what is damaged costs its own entry alone.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-
 use super::record::{Record, SIZE};
+use crate::regular;
 
 /// What the file begins with: what it is, and the version of its entries.
 const MAGIC: [u8; 8] = *b"TGLEARN\n";
@@ -118,27 +117,10 @@ impl Log {
     /// # Errors
     /// When it cannot be read, is no regular file, or is larger than any of ours.
     pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
-        // Opening a named pipe would wait for somebody who writes to it.
-        let file = File::options()
-            .read(true)
-            .custom_flags(OFlag::O_NONBLOCK.bits())
-            .open(&self.path);
-        let file = match file {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
+        match regular::read(&self.path, MAX_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            bytes => bytes.map(Some),
         }
-        if meta.len() > MAX_FILE {
-            return Err(io::Error::other(format!(
-                "it is larger than {MAX_FILE} bytes"
-            )));
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
     }
 
     /// Moves the file aside, where nothing of an earlier one is lost.

@@ -74,6 +74,8 @@ mod networks;
 mod nginx;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;
+/// Passes: given on a confirmed login, believed from any address, bounded, revocable, and not forged.
+mod passes;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
 /// The PROXY protocol: whom a load balancer names, and what is not a header.

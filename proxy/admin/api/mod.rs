@@ -5,6 +5,7 @@ mod blocks;
 mod explain;
 mod known;
 mod mode;
+mod passes;
 mod tenants;
 mod upgrade;
 
@@ -82,6 +83,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             "/v1/blocks",
             get(blocks::list).post(blocks::add).delete(blocks::remove),
         )
+        .route("/v1/passes", get(passes::list).delete(passes::revoke))
         .route("/v1/explain", get(explain::show))
         .route("/v1/reload", post(reload))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
@@ -89,13 +91,13 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/explain, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE",
+                "what is read is read with GET; /v1/mode, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
             )
         })
         .with_state(admin)

@@ -5,7 +5,7 @@ mod explain;
 mod tenants;
 
 pub use blocks::{BlockList, BlockRequest, Unblock};
-pub use explain::{ExplainQuery, Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
+pub use explain::{ExplainQuery, Explanation, InFlight, Pass, Route, Tenant, Tokens, Use, Verdict};
 pub use tenants::{ListedTenant, TenantList, TenantName, TenantRequest};
 
 use std::net::SocketAddr;
@@ -242,6 +242,14 @@ pub struct KnownList {
     pub prefixes: usize,
     /// The first of them, at most as many as were asked for.
     pub entries: Vec<Entry>,
+}
+
+/// `DELETE /v1/passes`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PassRequest {
+    /// The number of a pass, or `all`.
+    pub id: String,
 }
 
 /// `POST /v1/reload`.
