@@ -3,7 +3,7 @@
 # make test    all tests
 # make loom    the limiter's races, through all their interleavings
 # make check   formatting, lints and documentation, with warnings denied
-# make bench   the gate beside nginx, as ratios: benches/README.md
+# make bench   the gate beside nginx and HAProxy, as ratios: benches/README.md
 # make install [PREFIX=/usr/local]     the binary and its manual page
 #
 # Each installs what it needs with apt-get where it may, and otherwise says what to type.
@@ -13,8 +13,8 @@ PREFIX ?= /usr/local
 LISTEN ?= 127.0.0.1:8080
 
 BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
-TEST_TOOLS = curl:curl haproxy:haproxy kill:procps nginx:nginx-light promtool:prometheus wrk:wrk
-BENCH_TOOLS = nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
+TEST_TOOLS = curl:curl haproxy:haproxy kill:procps nginx:nginx-light promtool:prometheus slowhttptest:slowhttptest wrk:wrk
+BENCH_TOOLS = haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
 
 .PHONY: run test loom check build bench install build-tools test-tools bench-tools cargo
 
@@ -41,6 +41,7 @@ check: build-tools
 
 bench: build bench-tools
 	benches/against-nginx
+	benches/accept
 	benches/steady
 
 install: build

@@ -45,6 +45,13 @@ pub fn unix_seconds() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+/// A time in whole seconds since the Unix epoch, as a log tells it (RFC 3339).
+pub fn timestamp(unix_seconds: u64) -> String {
+    let seconds = i64::try_from(unix_seconds).ok();
+    let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| unix_seconds.to_string(), |time| time.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@
 //! request path takes no lock, allocates nothing and does no I/O, and that everything from outside is
 //! bounded.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 #![cfg_attr(
     test,

@@ -1,10 +1,11 @@
 //! Small files that carry over a restart what operators set: written whole or not at all.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +35,53 @@ static OURS: RwLock<bool> = RwLock::new(true);
 /// being written now is waited for.
 pub fn leave() {
     *OURS.write().unwrap_or_else(PoisonError::into_inner) = false;
+}
+
+/// What the disk did not take when it was last saved, by its file.
+static UNWRITTEN: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
+
+fn unwritten() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<u8>>> {
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes what could not be written, so that another process finds it.
+///
+/// # Errors
+/// When the disk still does not take it.
+pub fn write_again() -> Result<(), StateError> {
+    let waiting = unwritten().clone();
+    for (path, bytes) in waiting {
+        write(&path, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes a state file, or remembers that it is to be written.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let written = replace(path, bytes);
+    let mut unwritten = unwritten();
+    match &written {
+        Ok(()) => unwritten.remove(path),
+        Err(_) => unwritten.insert(path.to_owned(), bytes.to_owned()),
+    };
+    written.map_err(|problem| StateError {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+/// A new file beside it, written to the disk, then renamed over it.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
 }
 
 /// Takes the state files over, which no other process writes any more.
@@ -112,8 +160,8 @@ impl StateFile {
         fs::read(&self.path)
     }
 
-    /// Replaces what it holds: a new file beside it, written to the disk, then renamed over it. Does
-    /// nothing while the state files are another process's.
+    /// Replaces what it holds, all of it or nothing. Does nothing while the state files are another
+    /// process's.
     ///
     /// # Errors
     /// When the disk is full, read-only or gone.
@@ -122,22 +170,10 @@ impl StateFile {
         if !*ours {
             return Ok(());
         }
-        self.replace(value).map_err(|problem| StateError {
+        let bytes = serde_json::to_vec_pretty(value).map_err(|error| StateError {
             path: self.path.clone(),
-            problem,
-        })
-    }
-
-    fn replace<T: Serialize>(&self, value: &T) -> io::Result<()> {
-        let beside = self.path.with_extension("new");
-        let mut file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)
+            problem: error.into(),
+        })?;
+        write(&self.path, &bytes)
     }
 }

@@ -18,13 +18,13 @@ pub enum Closing {
     /// Its last request ended it: the client asked for that, or it was refused or failed in a way
     /// that nothing can follow.
     Request,
-    /// Over HTTP/2, it sent a flood of frames that ask for nothing.
+    /// Over HTTP/2, it sent a flood of frames that ask for nothing, or of errors in streams.
     Http2Frames,
     /// Over HTTP/2, it opened streams to cancel them.
     Http2Resets,
     /// Over HTTP/2, a header block did not end in time, or came in too many pieces.
     Http2HeaderBlock,
-    /// Over HTTP/2, too many of its requests were malformed.
+    /// Over HTTP/2, too many of its requests were malformed, or what it sent is no HTTP/2.
     Http2Malformed,
 }
 

@@ -29,8 +29,8 @@ pub enum BlockError {
     #[error("{0}: remove some, or block the prefix that several lie in")]
     Full(BookError),
     /// There is no such block.
-    #[error("{0}; {1}")]
-    Absent(BookError, String),
+    #[error("{0} is not blocked itself{1}")]
+    Absent(IpNet, String),
     /// Neither an address nor a prefix, or more than a reason.
     #[error(transparent)]
     Unfit(BookError),
@@ -126,13 +126,13 @@ impl Blocks {
     /// When there is no such block.
     pub fn remove(&self, prefix: &str) -> Result<Added, BlockError> {
         let prefix = read_prefix(prefix).map_err(BlockError::Unfit)?;
-        let removed = self.book.remove(prefix).map_err(|problem| {
+        let removed = self.book.remove(prefix).map_err(|_| {
             let around = self.book.list(1, Some(prefix.addr()));
             let hint = around.first().map_or_else(
-                || "see `tidegate block list`".to_owned(),
-                |entry| format!("it lies in {}, which was", entry.prefix),
+                || ": see `tidegate block list`".to_owned(),
+                |entry| format!("; it lies in {}, which is", entry.prefix),
             );
-            BlockError::Absent(problem, hint)
+            BlockError::Absent(prefix, hint)
         })?;
         self.publish();
         Ok(removed)

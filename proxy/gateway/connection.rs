@@ -1,36 +1,26 @@
 //! A client's connection over HTTP/1.1, request after request.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora_core::apps::{HttpServerApp, ServerApp};
-use pingora_core::protocols::Stream;
+use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
-use pingora_proxy::HttpProxy;
 use pingora_timeout::timeout;
 use tidegate_config::Deadlines;
 use tokio::io::AsyncWriteExt;
 
-use super::arrival::{Arrival, announced, decrypted};
+use super::app::ConnectionApp;
 use super::exchange::Exchange;
-use super::forwarder::Forwarder;
-use super::h2::Http2;
 use super::judgement::Judge;
 use super::pace::Limits;
 use super::paced::{Overdue, PacedStream};
 use super::stream::ClientStream;
 use super::turn::{Asked, Turn};
 use crate::account::Closing;
-use crate::door::{self, DoorReason};
-use crate::gate::Gate;
 use crate::head::{self, HeadError};
-use crate::identity::{Caller, canonical};
-use crate::listener::Listener;
+use crate::identity::Caller;
 use crate::reason::Reason;
 use crate::refuse::Persistence;
 
@@ -42,104 +32,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// Empty lines that may stand before a request line: some old clients send one.
 const MAX_EMPTY_LINES: usize = 8;
 
-/// The gate's connection app: it reads the heads, answers what is refused, and hands the rest on.
-pub struct ConnectionApp {
-    /// What the stages share.
-    pub gate: Arc<Gate>,
-    /// Where its connections come in.
-    pub listener: Arc<Listener>,
-    /// Pingora's proxy with the gate's hooks.
-    pub proxy: Arc<HttpProxy<Forwarder>>,
-}
-
-#[async_trait]
-impl ServerApp for ConnectionApp {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let peer = peer_address(&stream);
-        let mut address = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        let arrived = match peer {
-            Some(_) => self.arrive(stream, &mut address).await,
-            None => Err(DoorReason::Gone),
-        };
-        match arrived {
-            Ok((arrival, guard)) if arrival.http2 => {
-                self.gate.account.accepted_connection();
-                let connection = Http2 {
-                    app: self.clone(),
-                    caller: arrival.caller,
-                    guard: Arc::new(guard),
-                    shutdown: shutdown.clone(),
-                };
-                let stream = PacedStream::new(arrival.stream);
-                let closing = Box::pin(connection.serve(stream)).await;
-                self.gate.account.closed_connection(closing);
-            }
-            Ok((arrival, guard)) => {
-                self.gate.account.accepted_connection();
-                let mut connection = Connection {
-                    app: self,
-                    caller: arrival.caller,
-                    deadlines: Deadlines::default(),
-                    requests: 0,
-                    most: u32::MAX,
-                    shutdown: shutdown.clone(),
-                    out: BytesMut::new(),
-                };
-                let stream = Box::new(ClientStream::new(PacedStream::new(arrival.stream)));
-                let closing = connection.serve(stream).await;
-                self.gate.account.closed_connection(closing);
-                drop(guard);
-            }
-            Err(reason) => {
-                let account = &self.gate.account;
-                account.refused_connection(reason, address, self.listener.address);
-            }
-        }
-        None
-    }
-
-    // `cleanup` stays empty: Pingora's would tell its proxy to drop every session that is reading
-    // its head. Here a session has its whole head from the start, and idle connections are ours.
-}
-
-impl ConnectionApp {
-    /// Everything before HTTP. `address`: the other end, which becomes the client's once that is
-    /// announced. What few connections need is in a box, so that the others do not carry
-    /// room for it to their end.
-    async fn arrive(
-        &self,
-        mut stream: Stream,
-        address: &mut IpAddr,
-    ) -> Result<(Arrival, door::Guard), DoorReason> {
-        let rules = self.listener.rules.load_full();
-        let deadlines = self.gate.policy.load().deadlines.clone();
-        let gate = &self.gate;
-        let guard = if rules.proxy_protocol {
-            let place = door::admit_total(gate)?;
-            *address = Box::pin(announced(gate, &deadlines, &mut stream, *address)).await?;
-            door::admit_client(gate, place, *address)?
-        } else {
-            door::admit(gate, *address)?
-        };
-        let arrival = match &rules.tls {
-            Some(tls) => Box::pin(decrypted(gate, &deadlines, tls, stream, *address)).await?,
-            None => Arrival::plain(stream, *address),
-        };
-        Ok((arrival, guard))
-    }
-}
-
-fn peer_address(stream: &Stream) -> Option<IpAddr> {
-    let digest = stream.get_socket_digest()?;
-    let peer = digest.peer_addr()?.as_inet()?;
-    Some(canonical(*peer))
-}
-
-struct Connection<'app> {
+/// A client's connection over HTTP/1.1.
+pub(super) struct Connection<'app> {
     app: &'app ConnectionApp,
     caller: Caller,
     deadlines: Deadlines,
@@ -171,8 +65,23 @@ enum End {
     Late,
 }
 
-impl Connection<'_> {
-    async fn serve(&mut self, mut stream: Box<ClientStream>) -> Closing {
+impl<'app> Connection<'app> {
+    /// One that has just been accepted.
+    pub(super) fn new(app: &'app ConnectionApp, caller: Caller, shutdown: ShutdownWatch) -> Self {
+        Connection {
+            app,
+            caller,
+            deadlines: Deadlines::default(),
+            requests: 0,
+            most: u32::MAX,
+            shutdown,
+            out: BytesMut::new(),
+        }
+    }
+
+    /// Serves the connection to its end and says how it came.
+    pub(super) async fn serve(mut self, stream: PacedStream) -> Closing {
+        let mut stream = Box::new(ClientStream::new(stream));
         loop {
             self.read_policy(&mut stream);
             let length = match self.next_head(&mut stream).await {

@@ -3,6 +3,7 @@
 //! [`ConnectionApp`] reads and judges request heads itself; what may pass goes to Pingora's proxy,
 //! whose hooks are in [`Forwarder`], with the same bytes and an [`Exchange`] beside them.
 
+mod app;
 mod arrival;
 mod connection;
 mod encrypted;
@@ -12,10 +13,14 @@ mod h2;
 mod judgement;
 mod pace;
 mod paced;
+// The only unsafe code: Pingora's streams give their socket as a number alone, and none of their
+// options sets how it closes.
+#[allow(unsafe_code)]
+mod reset;
 mod stream;
 mod turn;
 mod upgrade;
 
-pub use connection::ConnectionApp;
+pub use app::ConnectionApp;
 pub use exchange::Exchange;
 pub use forwarder::Forwarder;

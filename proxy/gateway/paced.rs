@@ -23,6 +23,7 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::pace::{Fault, Limits, Pace};
+use super::reset;
 
 /// What is asked of a client until the configuration is read.
 const UNTIL_SET: Limits = Limits {
@@ -130,7 +131,9 @@ impl PacedStream {
         }
         let (socket, written) = (self.io.id(), self.written);
         let fault = self.sending.poll_fault(cx, || taken(socket, written));
-        Poll::Ready(Err(Overdue::sending(std::task::ready!(fault)).into()))
+        let overdue = Overdue::sending(std::task::ready!(fault));
+        reset::at_close(&self.io);
+        Poll::Ready(Err(overdue.into()))
     }
 
     fn count(&mut self, written: &Poll<io::Result<usize>>) {

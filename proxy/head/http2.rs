@@ -4,12 +4,12 @@
 //! The `h2` crate has refused by then what HTTP/2 itself forbids: fields of a connection, names with
 //! capitals, pseudo-fields that are missing, twice there or in the wrong place.
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Header;
 
 use super::{
-    Framing, Head, HeadError, MAX_FIELDS, MAX_REQUEST_LINE, framing, known_method, target,
+    Framing, Head, HeadError, MAX_FIELDS, MAX_HEAD, MAX_REQUEST_LINE, framing, known_method, target,
 };
 
 /// The head of a request. `ended`: whether it has no body.
@@ -69,6 +69,10 @@ fn fields<'buffer>(
     headers: &'buffer HeaderMap,
     space: &'buffer mut [Header<'buffer>; MAX_FIELDS],
 ) -> Result<&'buffer [Header<'buffer>], HeadError> {
+    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    if headers.iter().map(length).sum::<usize>() > MAX_HEAD {
+        return Err(HeadError::TooLarge);
+    }
     let count = headers.len();
     let fields = space.get_mut(..count).ok_or(HeadError::TooLarge)?;
     for (field, (name, value)) in fields.iter_mut().zip(headers) {

@@ -21,7 +21,13 @@ const MAX_FILE: u64 = 1 << 20;
 pub(super) fn chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let text = read(path)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let chain = chain.with_context(|| format!("{}: not a certificate in PEM", path.display()))?;
+    // The parser shows marks as lists of bytes.
+    let Ok(chain) = chain else {
+        bail!(
+            "{}: not PEM: something is missing or is not base64 between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----",
+            path.display()
+        );
+    };
     if chain.is_empty() {
         bail!(
             "{}: holds no certificate; one begins with -----BEGIN CERTIFICATE-----",

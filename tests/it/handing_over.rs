@@ -37,7 +37,11 @@ fn install_script(folder: &Folder, script: &str) {
 
 /// A gate that can be upgraded.
 fn gate_before(app: &App, text: &str) -> Gate {
-    let folder = Folder::new();
+    gate_in(Folder::new(), app, text)
+}
+
+/// A gate that can be upgraded, and finds its files in this folder.
+pub fn gate_in(folder: Folder, app: &App, text: &str) -> Gate {
     folder.configure(&with_upstream(&[app.address], text));
     install(&folder, real_program());
     let program = folder.path("tidegate");
@@ -46,7 +50,7 @@ fn gate_before(app: &App, text: &str) -> Gate {
 
 /// Upgrades, and gives what is told.
 #[track_caller]
-fn upgrade(gate: &Gate) -> Value {
+pub fn upgrade(gate: &Gate) -> Value {
     gate.verb(&["upgrade", "-o", "json"]).json()
 }
 

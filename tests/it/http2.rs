@@ -4,6 +4,8 @@
 mod ends;
 /// Limits, tenants and modes: a stream is a request.
 mod limits;
+/// Changes under load: nobody notices.
+mod load;
 /// Programs that were not written for this, as clients.
 mod tools;
 
@@ -62,7 +64,9 @@ fn requests_of_all_kinds_are_answered() {
         assert_eq!(answer.text(), format!("{method} / 0"));
     }
     assert_eq!(gate.requests("forwarded", "none"), 9.0);
-    assert_eq!(app.connections(), 1, "connections to the app are kept");
+    // The next request may be there before the last one's connection is free.
+    let connections = app.connections();
+    assert!(connections < 9, "{connections} connections to the app");
 }
 
 #[test]

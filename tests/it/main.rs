@@ -60,6 +60,8 @@ mod heads;
 mod hostile;
 /// HTTP/2: what it carries, and what it has in common with HTTP/1.1.
 mod http2;
+/// HTTP/2 from clients that mean harm: each is ended in time, under its counter, and others are served.
+mod http2_hostile;
 /// Customers who become known because the app says so, stay so across crashes, and leave in time.
 mod learning;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
@@ -70,7 +72,7 @@ mod metrics;
 mod moving_tenants;
 /// IPv6 networks: all clients of one share a budget.
 mod networks;
-/// Programs that were not written for this: nginx as the app, curl and wrk as clients.
+/// Programs that were not written for this: nginx as the app, curl, wrk and slowhttptest as clients.
 mod nginx;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;

@@ -1,4 +1,4 @@
-//! Programs that were not written for this: nginx as the app, curl and wrk as clients.
+//! Programs that were not written for this: nginx as the app, curl, wrk and slowhttptest as clients.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -53,7 +53,7 @@ fn configuration(address: SocketAddr) -> String {
     let user = if root { "user root;" } else { "" };
     format!(
         "{user} daemon off; master_process off; worker_processes 1; pid nginx.pid;
-         events {{ worker_connections 256; }}
+         events {{ worker_connections 1024; }}
          http {{
            access_log off; client_max_body_size 64m; keepalive_requests 1000000;
            client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
@@ -193,4 +193,68 @@ fn wrk_sees_no_error() {
         "{requests:#}\n{said}"
     );
     assert_eq!(requests["refused"], 0, "{requests:#}");
+}
+
+/// Connections that slowhttptest opens, within a second; 1024 open files are enough for them.
+const SLOW: u32 = 300;
+/// After how many seconds it closes what is left of them.
+const LASTING: u32 = 8;
+
+/// Sets slowhttptest on a gate whose deadlines are a second each. The gate has to bring all of its
+/// connections to one of these ends, and to serve others meanwhile.
+fn outlasts(mode: &[&str], path: &str, ends: &[(&str, &str)]) {
+    let nginx = Nginx::start();
+    fs::write(nginx.files.join("large"), pattern(FILE)).unwrap();
+    let config = format!(
+        "{ROOMY}[deadlines]\nrequest_header = \"1s\"\nkeepalive = \"1s\"\n\
+         request_body_idle = \"1s\"\nresponse_body_idle = \"1s\"\n"
+    );
+    let gate = Gate::start(&with_upstream(&[nginx.address], &config));
+    let report = gate.folder.path("report");
+    let output = tool("slowhttptest", "slowhttptest")
+        .args(mode)
+        .args(["-c", &SLOW.to_string(), "-r", &SLOW.to_string()])
+        .args(["-l", &LASTING.to_string(), "-p", "5", "-g", "-o"])
+        .arg(&report)
+        .args(["-u", &format!("http://{}/{path}", gate.address)])
+        .stdin(Stdio::null())
+        .output()
+        .expect("slowhttptest runs");
+    assert!(output.status.success(), "{output:?}");
+    // One row a second, which ends in zero when a connection beside these was not served.
+    let report = fs::read_to_string(report.with_extension("csv")).unwrap();
+    let rows: Vec<_> = report.lines().skip(1).collect();
+    let served = |row: &&str| !row.ends_with(",0");
+    assert!(rows.len() > 1 && rows.iter().all(served), "{report}");
+    let ended = ends
+        .iter()
+        .map(|(outcome, reason)| gate.requests(outcome, reason));
+    assert_eq!(
+        ended.sum::<f64>(),
+        f64::from(SLOW),
+        "{report}{:#}",
+        gate.status()
+    );
+}
+
+#[test]
+fn slowhttptest_with_slow_headers_ends_in_time() {
+    outlasts(&["-H", "-i", "1"], "said", &[("refused", "head_timeout")]);
+}
+
+#[test]
+fn slowhttptest_with_slow_bodies_ends_in_time() {
+    let ends = [("failed", "body_too_slow"), ("failed", "body_timeout")];
+    outlasts(&["-B", "-i", "1", "-s", "8192"], "said", &ends);
+}
+
+#[test]
+fn slowhttptest_with_slow_readers_ends_in_time() {
+    // Windows of a few bytes, of which some are read now and then.
+    let mode = ["-X", "-n", "1", "-w", "512", "-y", "1024", "-z", "32"];
+    let ends = [
+        ("failed", "response_too_slow"),
+        ("failed", "response_stalled"),
+    ];
+    outlasts(&mode, "large", &ends);
 }

@@ -1,7 +1,7 @@
 //! Clients that are slow, and connections that nobody uses: each is ended at its deadline, and a
 //! counter names it. What is not the client's fault ends nothing.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -136,6 +136,22 @@ fn a_client_that_reads_below_the_minimum_rate_is_ended() {
     eventually("it is counted", || {
         gate.requests("failed", "response_too_slow") == 1.0
     });
+}
+
+#[test]
+fn what_a_client_has_not_read_is_dropped_with_its_connection() {
+    let app = sending(64);
+    let gate = Gate::before(&app, &deadlines("off", "off"));
+    let mut connection = gate.connect();
+    connection.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    eventually("it is ended", || {
+        gate.requests("failed", "response_stalled") == 1.0
+    });
+    // The system would go on sending what it has taken from the gate, as slowly as the client reads.
+    let mut rest = Vec::new();
+    let end = connection.stream().read_to_end(&mut rest);
+    let end = end.expect_err("a reset").kind();
+    assert_eq!(end, ErrorKind::ConnectionReset, "after {}", rest.len());
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub struct Client {
     pub limit: Limit,
     /// The wider IPv6 network that is limited beside the client; `None` for none.
     pub ipv6_network: Option<Ipv6Network>,
-    /// Open connections of one client.
+    /// Open connections of one client, its requests in flight over HTTP/2 counted with them.
     pub connections: NonZeroU32,
     /// Requests on one connection, which closes behind the last.
     pub requests_per_connection: NonZeroU32,

@@ -184,7 +184,8 @@ pub(crate) struct Client {
     pub(crate) limit: Option<Limit>,
     /// A wider IPv6 network that is limited beside the client. Default: none.
     pub(crate) ipv6_network: Option<Ipv6Network>,
-    /// Open connections of one client. Default: 100.
+    /// Open connections of one client, its requests in flight over HTTP/2
+    /// counted with them. Default: 100.
     #[schemars(range(min = 1, max = 10_000_000), example = 100)]
     pub(crate) connections: Option<NonZeroU32>,
     /// Requests on one connection, which closes behind the last. Default: 10_000.

@@ -60,7 +60,7 @@ pub(super) async fn add(
     .await?;
     tracing::warn!(
         by = entry.set_by,
-        until = entry.until,
+        until = entry.until.map(clock::timestamp),
         reason = entry.reason,
         "blocked {}",
         entry.prefix

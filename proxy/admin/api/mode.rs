@@ -50,7 +50,7 @@ pub(super) async fn set(
     let record = admin.gate.mode.set(change, now);
     tracing::warn!(
         by = record.set_by,
-        until = record.until,
+        until = record.until.map(clock::timestamp),
         reason = record.reason,
         "mode {}",
         record.mode

@@ -98,7 +98,7 @@ pub(super) async fn set(
     let moved = placed.moved;
     tracing::warn!(
         by = moved.set_by,
-        until = moved.until,
+        until = moved.until.map(clock::timestamp),
         reason = moved.reason,
         "tenant {:?} is in tier {}",
         moved.name,

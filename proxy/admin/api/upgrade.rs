@@ -85,6 +85,11 @@ fn upgrade_now(
     within: Duration,
     turn: OwnedRwLockWriteGuard<()>,
 ) -> Result<Upgraded, UpgradeError> {
+    // The other process reads from the disk what operators have set.
+    crate::state::write_again().map_err(|error| {
+        let detail = format!("{error}, nor an upgrade, which was not begun: see to the disk first");
+        UpgradeError::Impossible(detail)
+    })?;
     let (upgraded, takes_admin) = admin.upgrader.upgrade(within)?;
     // This process is not to be changed any more.
     std::mem::forget(turn);

@@ -28,10 +28,14 @@ impl Active {
         Stream(self.clone())
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.count.load(Acquire) == 0
+    }
+
     /// Waits until there was none for so long. Only the connection's own task begins streams, and it
     /// waits anew after each.
     pub(super) async fn idle_for(&self, idle: Duration) {
-        while self.count.load(Acquire) > 0 {
+        while !self.is_idle() {
             self.last.notified().await;
         }
         sleep(idle).await;

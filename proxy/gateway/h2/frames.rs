@@ -5,18 +5,7 @@
 //! many frames that ask for nothing a client may send. Both are seen here, and nowhere else: the
 //! accept loop then says goodbye with GOAWAY.
 
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
-
-use super::super::paced::PacedStream;
+use std::time::Instant;
 
 /// What a client says first (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
@@ -27,19 +16,27 @@ const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
+/// The bits of a stream's number that mean anything.
+const STREAM_NUMBER: u32 = u32::MAX >> 1;
 /// The flag of the last frame of a header block.
 const END_HEADERS: u8 = 0x4;
+/// The flag of the last frame of a body.
+const END_STREAM: u8 = 0x1;
 
 /// Frames that ask for nothing (SETTINGS, PING, PRIORITY, empty DATA, unknown ones): as many at once,
 /// and so many more each second. A browser sends ten at its start; a client that measures its line
 /// by pings some dozens a second.
 const IDLE_BURST: u32 = 500;
 const IDLE_PER_SECOND: u32 = 100;
-/// CONTINUATION frames of one header block: 64 KiB of it fit into five of the usual size.
-const MAX_CONTINUATIONS: u32 = 32;
+/// CONTINUATION frames of one header block: 64 KiB of it fit into four of the usual size. The `h2`
+/// crate ends a connection at the sixth, too, and does not say for what.
+const MAX_CONTINUATIONS: u32 = 5;
 /// Streams that a client may cancel before they have to be fewer than every second one: rapid reset
 /// (CVE-2023-44487) cancels all, people who leave a page a few.
 const FREE_RESETS: u64 = 100;
+/// Streams that may come to nothing until they have to be fewer than every second one: a client may
+/// open more than it may have before it is told how many that are.
+const FREE_STREAMS: u64 = 300;
 /// Window updates at once, and one more for so many bytes that the client was sent.
 const FREE_UPDATES: u64 = 1000;
 const BYTES_PER_UPDATE: u64 = 16;
@@ -54,25 +51,17 @@ pub(super) enum Abuse {
     Resets = 2,
     /// A header block that did not end in time, or in too many pieces.
     HeaderBlock = 3,
+    /// Streams that the `h2` crate refused, so that no request came of them.
+    Malformed = 4,
 }
 
-/// What the accept loop learns of the frames.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    abuse: AtomicU8,
-    sent: AtomicU64,
-}
-
-impl Watch {
-    /// What the client did, if anything. Set while the connection is polled, and looked at behind it.
-    pub(super) fn abuse(&self) -> Option<Abuse> {
-        match self.abuse.load(Relaxed) {
-            1 => Some(Abuse::Frames),
-            2 => Some(Abuse::Resets),
-            3 => Some(Abuse::HeaderBlock),
-            _ => None,
-        }
-    }
+/// What is known of a connection beside what it sends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Bytes that the client was sent.
+    pub(super) sent: u64,
+    /// Requests that came of its streams.
+    pub(super) requests: u64,
 }
 
 /// Where in the stream of frames the next byte is.
@@ -88,13 +77,17 @@ enum At {
 
 /// What was seen of the frames.
 #[derive(Debug)]
-struct Count {
+pub(super) struct Count {
     at: At,
     /// CONTINUATION frames of the header block that is open.
     open_block: Option<u32>,
+    /// Header blocks so far.
+    blocks: u64,
     /// Whether the frame that is being read closes it.
     closes: bool,
     streams: u64,
+    /// The highest number of a stream: other HEADERS are trailers.
+    newest: u32,
     resets: u64,
     updates: u64,
     idle_left: u32,
@@ -102,12 +95,14 @@ struct Count {
 }
 
 impl Count {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Count {
             at: At::Preface(PREFACE),
             open_block: None,
+            blocks: 0,
             closes: false,
             streams: 0,
+            newest: 0,
             resets: 0,
             updates: 0,
             idle_left: IDLE_BURST,
@@ -115,17 +110,22 @@ impl Count {
         }
     }
 
+    /// The number of the header block that is open.
+    pub(super) fn open_block(&self) -> Option<u64> {
+        self.open_block.map(|_| self.blocks)
+    }
+
     /// Goes over what was read.
-    fn read(&mut self, mut bytes: &[u8], sent: u64) -> Result<(), Abuse> {
+    pub(super) fn read(&mut self, mut bytes: &[u8], known: Known) -> Result<(), Abuse> {
         while !bytes.is_empty() {
-            let taken = self.step(bytes, sent)?;
+            let taken = self.step(bytes, known)?;
             bytes = bytes.get(taken..).unwrap_or_default();
         }
         Ok(())
     }
 
     /// Goes over the beginning, and says how long it was.
-    fn step(&mut self, bytes: &[u8], sent: u64) -> Result<usize, Abuse> {
+    fn step(&mut self, bytes: &[u8], known: Known) -> Result<usize, Abuse> {
         match self.at {
             At::Preface(left) => {
                 let taken = left.min(bytes.len());
@@ -142,7 +142,7 @@ impl Count {
                 }
                 self.at = At::Header(header, filled + taken);
                 if filled + taken == FRAME_HEADER {
-                    self.begin(header, sent)?;
+                    self.begin(header, known)?;
                 }
                 Ok(taken)
             }
@@ -165,13 +165,21 @@ impl Count {
         }
     }
 
-    fn begin(&mut self, header: [u8; FRAME_HEADER], sent: u64) -> Result<(), Abuse> {
-        let [high, middle, low, kind, flags, ..] = header;
+    fn begin(&mut self, header: [u8; FRAME_HEADER], known: Known) -> Result<(), Abuse> {
+        let [high, middle, low, kind, flags, stream @ ..] = header;
         let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         self.closes = matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
         match kind {
             HEADERS => {
-                self.streams += 1;
+                let stream = u32::from_be_bytes(stream) & STREAM_NUMBER;
+                if stream > self.newest {
+                    self.newest = stream;
+                    self.streams += 1;
+                }
+                if self.streams > FREE_STREAMS + 2 * known.requests {
+                    return Err(Abuse::Malformed);
+                }
+                self.blocks += 1;
                 self.open_block = Some(0);
             }
             CONTINUATION => {
@@ -189,11 +197,12 @@ impl Count {
             }
             WINDOW_UPDATE => {
                 self.updates += 1;
-                if self.updates > FREE_UPDATES + sent / BYTES_PER_UPDATE {
+                if self.updates > FREE_UPDATES + known.sent / BYTES_PER_UPDATE {
                     return Err(Abuse::Frames);
                 }
             }
-            DATA if length > 0 => {}
+            // Many clients end a body with an empty frame, of which a stream has one.
+            DATA if length > 0 || flags & END_STREAM != 0 => {}
             _ => self.take_idle()?,
         }
         self.payload(length);
@@ -213,114 +222,5 @@ impl Count {
         }
         self.idle_left -= 1;
         Ok(())
-    }
-}
-
-/// A client's connection, with its frames watched.
-pub(super) struct Watched {
-    io: PacedStream,
-    watch: Arc<Watch>,
-    count: Count,
-    /// How long a header block may take.
-    block_within: Duration,
-    /// Runs while a header block is open.
-    block: Option<Pin<Box<Sleep>>>,
-}
-
-impl Watched {
-    pub(super) fn new(io: PacedStream, watch: Arc<Watch>, block_within: Duration) -> Self {
-        Watched {
-            io,
-            watch,
-            count: Count::new(),
-            block_within,
-            block: None,
-        }
-    }
-
-    /// Nothing more is read of it: the accept loop ends it.
-    fn end(&self, abuse: Abuse) -> Poll<io::Result<()>> {
-        self.watch.abuse.store(abuse as u8, Relaxed);
-        Poll::Pending
-    }
-
-    /// The deadline of the header block that is open, if one is.
-    fn poll_block(&mut self, cx: &mut Context<'_>) -> Result<(), Abuse> {
-        if self.count.open_block.is_none() {
-            self.block = None;
-            return Ok(());
-        }
-        let within = self.block_within;
-        let block = self.block.get_or_insert_with(|| Box::pin(sleep(within)));
-        match block.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(Abuse::HeaderBlock),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.watch.abuse().is_some() {
-            return Poll::Pending;
-        }
-        let before = out.filled().len();
-        let read = Pin::new(&mut this.io).poll_read(cx, out);
-        let fresh = out.filled().get(before..).unwrap_or_default();
-        let sent = this.watch.sent.load(Relaxed);
-        let counted = this.count.read(fresh, sent);
-        if let Err(abuse) = counted.and_then(|()| this.poll_block(cx)) {
-            return this.end(abuse);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.sent(&written);
-        written
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
-        this.sent(&written);
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
-    }
-}
-
-impl Watched {
-    fn sent(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(length)) = written {
-            self.watch.sent.fetch_add(*length as u64, Relaxed);
-        }
     }
 }

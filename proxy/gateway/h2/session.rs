@@ -8,21 +8,14 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_core::Stream;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, HeaderName, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Response};
-use pingora_core::protocols::Digest;
+use http::{HeaderMap, Method, Response};
 use pingora_core::protocols::http::HttpTask;
-use pingora_core::protocols::http::custom::CustomMessageWrite;
-use pingora_core::protocols::http::custom::server::Session;
 use pingora_core::protocols::http::date::get_cached_date;
-use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -31,7 +24,7 @@ use super::super::pace::{Limits, Pace};
 use super::super::paced::Overdue;
 
 /// Bytes of a body that are kept for a second try on another connection, as Pingora does.
-const MAX_RETRY: usize = 64 * 1024;
+pub(super) const MAX_RETRY: usize = 64 * 1024;
 
 /// Fields of one hop alone, which HTTP/2 does not have (RFC 9113 section 8.2.2).
 const OF_ONE_HOP: [HeaderName; 5] = [
@@ -44,18 +37,18 @@ const OF_ONE_HOP: [HeaderName; 5] = [
 
 /// A request, and the way its response goes.
 pub(super) struct StreamSession {
-    request: RequestHeader,
-    body: RecvStream,
+    pub(super) request: RequestHeader,
+    pub(super) body: RecvStream,
     respond: SendResponse<Bytes>,
     writer: Option<SendStream<Bytes>>,
-    response: Option<Box<ResponseHeader>>,
+    pub(super) response: Option<Box<ResponseHeader>>,
     /// Whether the response is whole.
     ended: bool,
     max_body: u64,
-    received: usize,
-    sent: usize,
+    pub(super) received: usize,
+    pub(super) sent: usize,
     /// What was read of the body, while it is short; `None` when nobody asked.
-    retry: Option<BytesMut>,
+    pub(super) retry: Option<BytesMut>,
     reading: Pace,
     writing: Pace,
 }
@@ -106,7 +99,7 @@ impl StreamSession {
         }
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         let Poll::Ready(data) = self.body.poll_data(cx) else {
             let received = self.received as u64;
             let fault = ready!(self.reading.poll_fault(cx, || received));
@@ -115,7 +108,7 @@ impl StreamSession {
         };
         self.reading.progress();
         let data = data.transpose();
-        let data = data.map_err(|error| downstream(ErrorType::ReadError, error))?;
+        let data = data.map_err(unread)?;
         if let Some(data) = &data {
             self.received += data.len();
             if self.received as u64 > self.max_body {
@@ -156,7 +149,11 @@ impl StreamSession {
         })
     }
 
-    async fn send(&mut self, mut data: Bytes, end: bool) -> Result<()> {
+    pub(super) async fn send(&mut self, mut data: Bytes, end: bool) -> Result<()> {
+        if self.request.method == Method::HEAD {
+            // RFC 9110 section 9.3.2.
+            data.clear();
+        }
         while !data.is_empty() {
             let Some(writer) = &mut self.writer else {
                 return Err(unsent());
@@ -185,7 +182,7 @@ impl StreamSession {
         Ok(())
     }
 
-    fn send_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
+    pub(super) fn send_header(&mut self, mut header: Box<ResponseHeader>, end: bool) -> Result<()> {
         if self.ended || self.response.is_some() {
             return Ok(());
         }
@@ -205,7 +202,7 @@ impl StreamSession {
         Ok(())
     }
 
-    async fn send_task(&mut self, task: HttpTask) -> Result<bool> {
+    pub(super) async fn send_task(&mut self, task: HttpTask) -> Result<bool> {
         match task {
             HttpTask::Header(header, end) => {
                 self.send_header(header, end)?;
@@ -230,7 +227,7 @@ impl StreamSession {
         }
     }
 
-    fn send_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
         if self.ended {
             return Ok(());
         }
@@ -242,7 +239,7 @@ impl StreamSession {
     }
 
     /// Ends a response of which the header was sent.
-    fn end(&mut self) -> Result<()> {
+    pub(super) fn end(&mut self) -> Result<()> {
         match self.writer.is_some() && !self.ended {
             true => self.send_part(Bytes::new(), true),
             false => Ok(()),
@@ -250,7 +247,7 @@ impl StreamSession {
     }
 
     /// Tells the client that this response will not be whole.
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         if !self.ended {
             self.respond.send_reset(Reason::INTERNAL_ERROR);
             self.ended = true;
@@ -258,7 +255,7 @@ impl StreamSession {
     }
 
     /// Waits until the client cancels.
-    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason>> {
+    pub(super) fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason>> {
         let reset = match &mut self.writer {
             Some(writer) => writer.poll_reset(cx),
             None => self.respond.poll_reset(cx),
@@ -271,184 +268,26 @@ fn message(header: &ResponseHeader) -> Response<()> {
     Response::from_parts(header.as_owned_parts(), ())
 }
 
-fn downstream(
+pub(super) fn downstream(
     kind: ErrorType,
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Box<Error> {
     Error::because(kind, "over HTTP/2", cause).into_down()
 }
 
-fn unsent() -> Box<Error> {
-    Error::explain(ErrorType::InternalError, "a body before its header")
+/// Why a body did not come whole: the client's frames contradict it, or the client went.
+fn unread(error: h2::Error) -> Box<Error> {
+    match error.is_reset() && error.is_library() {
+        true => downstream(
+            ErrorType::ReadError,
+            io::Error::from(io::ErrorKind::InvalidData),
+        ),
+        false => downstream(ErrorType::ReadError, error),
+    }
 }
 
-#[async_trait]
-impl Session for StreamSession {
-    fn req_header(&self) -> &RequestHeader {
-        &self.request
-    }
-
-    fn req_header_mut(&mut self) -> &mut RequestHeader {
-        &mut self.request
-    }
-
-    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
-        poll_fn(|cx| self.poll_body(cx)).await
-    }
-
-    /// What was not read is dropped with the stream.
-    async fn drain_request_body(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn write_response_header(&mut self, resp: Box<ResponseHeader>, end: bool) -> Result<()> {
-        self.send_header(resp, end)
-    }
-
-    async fn write_response_header_ref(&mut self, resp: &ResponseHeader, end: bool) -> Result<()> {
-        self.send_header(Box::new(resp.clone()), end)
-    }
-
-    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.send(data, end).await
-    }
-
-    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        self.send_trailers(trailers)
-    }
-
-    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let mut end = false;
-        for task in tasks {
-            end |= self.send_task(task).await?;
-        }
-        if end {
-            self.end()?;
-        }
-        Ok(end)
-    }
-
-    // The deadlines are the stream's own: see `Asked`.
-    fn set_read_timeout(&mut self, _: Option<Duration>) {}
-
-    fn get_read_timeout(&self) -> Option<Duration> {
-        None
-    }
-
-    fn set_write_timeout(&mut self, _: Option<Duration>) {}
-
-    fn get_write_timeout(&self) -> Option<Duration> {
-        None
-    }
-
-    fn set_total_drain_timeout(&mut self, _: Option<Duration>) {}
-
-    fn get_total_drain_timeout(&self) -> Option<Duration> {
-        None
-    }
-
-    fn request_summary(&self) -> String {
-        format!("{} {}", self.request.method, self.request.uri.path())
-    }
-
-    fn response_written(&self) -> Option<&ResponseHeader> {
-        self.response.as_deref()
-    }
-
-    async fn shutdown(&mut self, _code: u32, _ctx: &str) {
-        self.reset();
-    }
-
-    fn is_body_done(&mut self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    async fn finish(&mut self) -> Result<()> {
-        self.end()
-    }
-
-    fn is_body_empty(&mut self) -> bool {
-        self.received == 0 && self.body.is_end_stream()
-    }
-
-    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        if !no_body_expected && !self.body.is_end_stream() {
-            return self.read_body_bytes().await;
-        }
-        let reason = poll_fn(|cx| self.poll_cancelled(cx)).await?;
-        Err(downstream(
-            ErrorType::H2Error,
-            format!("the client cancelled: {reason}"),
-        ))
-    }
-
-    fn body_bytes_sent(&self) -> usize {
-        self.sent
-    }
-
-    fn body_bytes_read(&self) -> usize {
-        self.received
-    }
-
-    fn digest(&self) -> Option<&Digest> {
-        None
-    }
-
-    fn digest_mut(&mut self) -> Option<&mut Digest> {
-        None
-    }
-
-    fn client_addr(&self) -> Option<&SocketAddr> {
-        None
-    }
-
-    fn server_addr(&self) -> Option<&SocketAddr> {
-        None
-    }
-
-    /// For sub-requests, of which there are none.
-    fn pseudo_raw_h1_request_header(&self) -> Bytes {
-        Bytes::new()
-    }
-
-    fn enable_retry_buffering(&mut self) {
-        self.retry.get_or_insert_default();
-    }
-
-    fn retry_buffer_truncated(&self) -> bool {
-        self.retry.is_some() && self.received > MAX_RETRY
-    }
-
-    fn get_retry_buffer(&self) -> Option<Bytes> {
-        let kept = self.retry.as_ref()?;
-        let whole = !kept.is_empty() && !self.retry_buffer_truncated();
-        whole.then(|| Bytes::copy_from_slice(kept))
-    }
-
-    async fn finish_custom(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn take_custom_message_reader(
-        &mut self,
-    ) -> Option<Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>> {
-        None
-    }
-
-    fn restore_custom_message_reader(
-        &mut self,
-        _: Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
-        None
-    }
-
-    fn restore_custom_message_writer(&mut self, _: Box<dyn CustomMessageWrite>) -> Result<()> {
-        Ok(())
-    }
+fn unsent() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "a body before its header")
 }
 
 impl fmt::Debug for StreamSession {

@@ -224,3 +224,20 @@ fn taking_over_from_nobody_says_what_it_is_for() {
         "{output:#?}"
     );
 }
+
+#[test]
+fn what_could_not_be_written_is_not_left_behind() {
+    let app = App::echoing_paths();
+    let gate = gate_before(&app, "");
+    // What is written first goes into a file of this name.
+    let in_the_way = gate.folder.path("state/blocks.new");
+    fs::create_dir(&in_the_way).unwrap();
+    let blocked = gate.verb(&["block", "add", "192.0.2.7"]);
+    assert!(blocked.stderr.contains("blocks.json"), "{blocked:?}");
+    let output = gate.verb(&["upgrade"]);
+    stays(&gate, &output, &["blocks.json", "not begun"]);
+    fs::remove_dir(&in_the_way).unwrap();
+    gate.verb(&["upgrade"]).good();
+    let listed = gate.verb(&["block", "list"]).good();
+    assert!(listed.contains("192.0.2.7"), "{listed}");
+}

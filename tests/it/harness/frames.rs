@@ -101,6 +101,26 @@ pub fn integer(bits: u32, first: u8, mut value: usize) -> Vec<u8> {
     bytes
 }
 
+/// A header block in as many frames as it takes.
+pub fn head(flags: u8, stream: u32, block: &[u8]) -> Vec<u8> {
+    let mut pieces = block.chunks(16_384).enumerate().peekable();
+    let mut bytes = Vec::new();
+    while let Some((at, piece)) = pieces.next() {
+        let (kind, flags) = if at == 0 {
+            (HEADERS, flags)
+        } else {
+            (CONTINUATION, 0)
+        };
+        let end = if pieces.peek().is_none() {
+            END_HEADERS
+        } else {
+            0
+        };
+        bytes.extend(frame(kind, flags | end, stream, piece));
+    }
+    bytes
+}
+
 /// SETTINGS with these values.
 pub fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     let mut payload = Vec::new();
@@ -190,11 +210,12 @@ impl Frames {
         Outcome::Over(goodbye)
     }
 
-    /// Reads up to the end of the connection, and gives the code of its last GOAWAY.
+    /// Reads up to the end of the connection, past the answers to what was asked, and gives the code
+    /// of its last GOAWAY.
     pub fn goodbye(&mut self) -> Option<u32> {
-        match self.outcome(0) {
+        match self.outcome(u32::MAX) {
             Outcome::Over(code) => code,
-            other => panic!("a frame of a stream on the connection: {other:?}"),
+            other => panic!("no stream has this number: {other:?}"),
         }
     }
 }

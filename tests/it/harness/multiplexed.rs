@@ -129,6 +129,17 @@ impl Http2 {
         })
     }
 
+    /// The status of the answer to a GET; `None` when the gate did not take the request up, so that
+    /// it may be sent again (RFC 9113 section 6.8).
+    pub fn attempt(&self, path: &str) -> Option<u16> {
+        let asked = request("GET", path);
+        match self.ask(asked, &[]) {
+            Ok(answer) => Some(answer.status),
+            Err(error) if error.reason() == Some(h2::Reason::NO_ERROR) => None,
+            Err(error) => panic!("a request failed: {error:?}"),
+        }
+    }
+
     /// Gives a request up: its stream is reset.
     pub fn cancel(&self, pending: Pending) {
         pending.0.abort();

@@ -3,6 +3,7 @@
 use http::HeaderValue;
 
 use super::{NAME, serving};
+use crate::harness::frames::{DATA, END_STREAM, Frames, Outcome, frame, get, post};
 use crate::harness::{
     Answer, App, Authority, Folder, Gate, Http2, Pending, ROOMY, Trust, eventually, http2_listener,
     pattern, request, with_upstream,
@@ -125,6 +126,28 @@ fn uploads_that_are_refused_do_not_end_the_connection() {
     }
     assert_eq!(client.get("/").status, 429, "the connection is kept");
     assert_eq!(gate.requests("refused", "client_rate"), 301.0);
+}
+
+#[test]
+fn bodies_that_were_on_their_way_when_they_were_refused_are_no_errors() {
+    let app = App::echoing_paths();
+    let limit = "[client]\nlimit = { rate = \"1/h\", burst = 1 }\n";
+    let (gate, trust) = serving(&app, limit);
+    assert_eq!(Http2::open(&gate, &trust).get("/").status, 200);
+    let mut frames = Frames::open(&gate, &trust, &[]);
+    for at in 0..100 {
+        frames.send(post(2 * at + 1));
+    }
+    assert!(matches!(frames.outcome(199), Outcome::Status(_)));
+    for at in 0..100 {
+        frames.send(frame(DATA, END_STREAM, 2 * at + 1, b"late"));
+    }
+    frames.send(get(201));
+    let next = frames.outcome(201);
+    assert!(
+        matches!(next, Outcome::Status(_)),
+        "the connection is kept: {next:?}"
+    );
 }
 
 const TIERS: &str = "[tier.one]\nlimit = { rate = \"1/h\", burst = 1 }\n\
