@@ -187,7 +187,7 @@ fn a_response_confirms_without_an_allocation() {
         learned: queue,
         ..gate
     };
-    let mut confirm = || {
+    let confirm = || {
         let mut response = ResponseHeader::build(200, None).unwrap();
         response.append_header("x-tidegate-known", "1").unwrap();
         counted(|| confirmable.look_at(&gate, &request, &mut response))
