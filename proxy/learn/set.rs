@@ -188,7 +188,7 @@ impl Set {
     }
 
     /// What the store does not have is all of it.
-    pub fn save_all(&mut self) {
+    fn save_all(&mut self) {
         self.unsaved.clear();
         self.rewrite = true;
     }

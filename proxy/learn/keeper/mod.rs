@@ -181,8 +181,8 @@ impl Keeper {
             let waiting = self
                 .asked
                 .wait_timeout_while(saves, SAVE, |saves| saves.asked == saves.done);
-            let asked = waiting.unwrap_or_else(PoisonError::into_inner).0.asked;
-            self.save();
+            let Saves { asked, done } = *waiting.unwrap_or_else(PoisonError::into_inner).0;
+            self.save(asked != done);
             lock(&self.saves).done = asked;
             self.done.notify_all();
         }

@@ -38,11 +38,12 @@ impl Store {
 }
 
 impl Keeper {
-    /// One batch, while the state files are this process's.
-    pub(super) fn save(&self) {
+    /// One batch, while the state files are this process's. `asked`: somebody waits for it, so that a
+    /// store which could not be written is tried at once.
+    pub(super) fn save(&self, asked: bool) {
         let mut store = lock(&self.store);
         let saved = state::if_ours(|| {
-            let waits = store.retry.is_some_and(|retry| Instant::now() < retry);
+            let waits = !asked && store.retry.is_some_and(|retry| Instant::now() < retry);
             let idle = !store.log.is_open() && self.is_idle();
             if idle || waits || store.left_alone {
                 return;
@@ -111,7 +112,6 @@ impl Keeper {
 
     /// It is written anew once that is possible: a part of an entry may be at its end.
     fn not_written(&self, store: &mut Store, error: &io::Error) {
-        lock(&self.set).save_all();
         if store.retry.replace(Instant::now() + SAVE_AGAIN).is_none() {
             let detail = format!(
                 "{}: cannot be written ({error}): who was learned is known, but a restart would forget it",
@@ -173,7 +173,6 @@ impl Keeper {
                 )
             }
         };
-        lock(&self.set).save_all();
         self.tell(ProblemKind::Damaged, detail);
     }
 }
