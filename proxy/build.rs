@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use tidegate_config::Config;
 use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::Handle;
@@ -19,11 +18,10 @@ use crate::descriptors::{self, Room};
 use crate::door::Blocks;
 use crate::forward::Upstream;
 use crate::gate::Gate;
-use crate::known::{Book, Customers};
+use crate::known::{Book, Customers, KnownFiles};
 use crate::learn::{Keeper, Learned};
 use crate::limits::Limits;
 use crate::listener::Listeners;
-use crate::lists::FromFile;
 use crate::mode::Switch;
 use crate::pass::{Keys, Passes, Revocations};
 use crate::policy::Upstreams;
@@ -42,7 +40,7 @@ pub struct Inputs {
     pub config: Config,
     /// What this process has descriptors for.
     pub room: Room,
-    known: Vec<FromFile<IpNet>>,
+    known: KnownFiles,
     roster: Roster,
     keys: Option<Arc<Keys>>,
     listeners: Listeners,
@@ -71,7 +69,7 @@ impl Inputs {
     pub fn read(config: Config) -> anyhow::Result<Self> {
         Ok(Inputs {
             room: descriptors::fit(&config)?,
-            known: Book::read_files(&config.known.files)?,
+            known: KnownFiles::read(&config.known.files)?,
             roster: Roster::read(&config)?,
             keys: read_keys(&config)?,
             listeners: Listeners::read(&config)?,
@@ -101,8 +99,7 @@ impl Inputs {
         let limits = Limits::keyed(hasher, config.client.max_tracked, config.connections.total)
             .context("client.max_tracked")?;
         let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
-        let book = Book::open(StateFile::new(&directory, "known.json"));
-        book.replace_files(known);
+        let book = Book::open(&directory, known);
         let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
@@ -118,7 +115,7 @@ impl Inputs {
             learned,
             passes: Passes::default(),
             policy: ArcSwap::from_pointee(policy),
-            known: Published::of(book.set()),
+            known: Published::of(book.layers()),
             blocks: Published::default(),
             mode: Switch::open(
                 StateFile::new(&directory, "mode.json"),

@@ -84,6 +84,7 @@ impl Gate {
         // The route, the known set and the clock are looked at while this comes from memory.
         policy.client_limit.limiter.prefetch(identity.client_key);
         let route = policy.routes.find(head);
+        let for_the_gate = is_last(head);
         Case {
             policy,
             limits: &self.limits,
@@ -94,7 +95,7 @@ impl Gate {
                 pass: self.presented(policy, head),
                 blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
-                for_the_gate: is_last(head),
+                for_the_gate,
                 too_large: route.is_some_and(|route| head.framing.exceeds(route.max_body)),
             },
             mode: self.mode.mode(),

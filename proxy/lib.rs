@@ -24,6 +24,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod audit;
 pub mod build;
 pub mod claims;
 pub mod cli;

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::account::LogWriter;
 use crate::admin::{self, Addresses, Admin, End, Ending, Rates, Tracked};
+use crate::audit::Audit;
 use crate::build::{Built, Inputs};
 use crate::door::Filter;
 use crate::draining::drain;
@@ -96,6 +97,7 @@ pub fn run(
         blocks,
         revocations,
         addresses: sockets.addresses.clone(),
+        audit: Audit::open(&directory),
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),
@@ -103,6 +105,7 @@ pub fn run(
         earlier,
         ending,
         changes: Arc::default(),
+        imports: tokio::sync::Mutex::default(),
         upgrades: Arc::default(),
     };
     let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;

@@ -131,17 +131,7 @@ impl StateFile {
         match serde_json::from_slice(&bytes) {
             Ok(value) => Some(value),
             Err(error) => {
-                let aside = self.path.with_extension("damaged");
-                let moved = fs::rename(&self.path, &aside).is_ok();
-                tracing::warn!(
-                    "{}: damaged, and not used: {error}{}",
-                    self.path.display(),
-                    if moved {
-                        "; moved aside as .damaged"
-                    } else {
-                        ""
-                    }
-                );
+                set_aside(&self.path, &error.to_string());
                 None
             }
         }
@@ -160,20 +150,80 @@ impl StateFile {
         fs::read(&self.path)
     }
 
+    /// What is told when it cannot be written for this reason.
+    pub fn unwritable(&self, problem: io::Error) -> StateError {
+        StateError {
+            path: self.path.clone(),
+            problem,
+        }
+    }
+
+    /// Replaces what it holds by JSON, as [`StateFile::save_bytes`] does.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
+        let bytes = serde_json::to_vec_pretty(value);
+        let bytes = bytes.map_err(|error| self.unwritable(error.into()))?;
+        self.save_bytes(&bytes)
+    }
+
     /// Replaces what it holds, all of it or nothing. Does nothing while the state files are another
     /// process's.
     ///
     /// # Errors
     /// When the disk is full, read-only or gone.
-    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
+    pub fn save_bytes(&self, bytes: &[u8]) -> Result<(), StateError> {
         let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
         if !*ours {
             return Ok(());
         }
-        let bytes = serde_json::to_vec_pretty(value).map_err(|error| StateError {
-            path: self.path.clone(),
-            problem: error.into(),
-        })?;
-        write(&self.path, &bytes)
+        write(&self.path, bytes)
     }
+
+    /// Removes it, if it is there. Does nothing while the state files are another process's.
+    ///
+    /// # Errors
+    /// When the disk is read-only or gone.
+    pub fn remove(&self) -> Result<(), StateError> {
+        let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
+        if !*ours {
+            return Ok(());
+        }
+        unwritten().remove(&self.path);
+        match fs::remove_file(&self.path) {
+            Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
+                Err(self.unwritable(problem))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The state files whose names begin so, but not what was left half written or set aside.
+pub fn files(directory: &Path, begin: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with(begin) && name.ends_with(".txt"))
+    };
+    paths.filter(is_one).collect()
+}
+
+/// Moves a damaged file aside, so that the next save does not destroy what could be recovered by hand.
+pub fn set_aside(path: &Path, problem: &str) {
+    let aside = path.with_extension("damaged");
+    let moved = fs::rename(path, &aside).is_ok();
+    tracing::warn!(
+        "{}: damaged, and not used: {problem}{}",
+        path.display(),
+        if moved {
+            "; moved aside as .damaged"
+        } else {
+            ""
+        }
+    );
 }

@@ -16,6 +16,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tidegate::claims::Permits;
 use tidegate::door::{self, DoorReason};
@@ -25,6 +26,7 @@ use tidegate::learn::{Confirmable, Confirming, Learned};
 use tidegate::mode::Change;
 use tidegate::pass::{Keys, Pass, Rules};
 use tidegate::policy::Policy;
+use tidegate::prefixes::PrefixSet;
 use tidegate::reason::Reason;
 use tidegate_config::{Config, MINIMAL, Mode};
 
@@ -59,6 +61,13 @@ fn counted<T>(work: impl FnOnce() -> T) -> (usize, T) {
     (ALLOCATIONS.get() - before, result)
 }
 
+/// Enough of some lengths for tables, and others that are ranges.
+fn known() -> PrefixSet {
+    let single = (0..1_000_u32).map(|number| IpAddr::from((0x0a00_0000 + number).to_be_bytes()));
+    let networks = (1..=64_u8).map(|length| IpNet::new([0x20; 16].into(), length).unwrap().trunc());
+    single.map(IpNet::from).chain(networks).collect()
+}
+
 /// From the bytes of a head to the verdict.
 fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -68,7 +77,7 @@ fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
 
 #[test]
 fn a_verdict_allocates_nothing() {
-    let gate = world::gate();
+    let gate = world::gate(known());
     let forwarded_for = b"GET /search HTTP/1.1\r\nHost: a\r\nX-Tenant: acme\r\nX-Forwarded-For: 192.0.2.9, 10.1.1.1\r\n\r\n";
     let requests = [world::request("/search"), forwarded_for.to_vec()];
     // What is set up once a thread, such as the start of the clock.
@@ -92,7 +101,7 @@ fn a_verdict_allocates_nothing() {
 
 #[test]
 fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_line() {
-    let gate = world::gate();
+    let gate = world::gate(known());
     let [blocked, known, stranger]: [IpAddr; 3] =
         ["192.0.2.7", "10.0.0.1", "198.51.100.1"].map(|text| text.parse().unwrap());
     gate.blocks.replace(|| {
@@ -128,7 +137,7 @@ fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_lin
 
 #[test]
 fn a_pass_is_looked_at_without_an_allocation_whatever_it_is() {
-    let gate = world::gate();
+    let gate = world::gate(PrefixSet::default());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pass.key");
     Keys::renew(&file).unwrap();
@@ -141,7 +150,11 @@ fn a_pass_is_looked_at_without_an_allocation_whatever_it_is() {
     );
     let passes = Config::parse(&minimal, None).unwrap().known.pass.unwrap();
     let rules = Rules::new(&passes, keys, &gate.limits).unwrap();
-    let policy = Arc::into_inner(gate.policy.swap(world::gate().policy.load_full())).unwrap();
+    let policy = Arc::into_inner(
+        gate.policy
+            .swap(world::gate(PrefixSet::default()).policy.load_full()),
+    )
+    .unwrap();
     gate.policy.store(Arc::new(Policy {
         pass: Some(Arc::new(rules)),
         ..policy
@@ -173,7 +186,7 @@ fn a_pass_is_looked_at_without_an_allocation_whatever_it_is() {
 
 #[test]
 fn a_response_confirms_without_an_allocation() {
-    let gate = world::gate();
+    let gate = world::gate(PrefixSet::default());
     let learn = "[known.learn]\nheader = \"x-tidegate-known\"\n";
     let config = Config::parse(&format!("{MINIMAL}\n{learn}"), None).unwrap();
     let rules = Confirming::new(config.known.learn.as_ref().unwrap()).unwrap();

@@ -10,7 +10,8 @@ use tidegate_config::Mode;
 use super::LogWriter;
 use crate::admin::wire::Listener;
 use crate::forward::Health;
-use crate::learn::{Counts, ProblemKind};
+use crate::known::Counts;
+use crate::learn::{self, ProblemKind};
 use crate::mode::Record;
 
 /// What is read off the running gate at the moment of a scrape.
@@ -28,10 +29,14 @@ pub struct Scrape<'gate> {
     pub clients_tracked_max: usize,
     /// Live buckets that were taken for others.
     pub evictions: u64,
-    /// Known prefixes: from files, added by operators.
-    pub known: (usize, usize),
+    /// Known prefixes by where they come from.
+    pub known: Counts,
+    /// Whether files of known customers are other ones than those in force.
+    pub known_files_rejected: bool,
+    /// Changes of those files that were taken over, and those that were not.
+    pub known_files_changes: [u64; 2],
     /// Learned customers.
-    pub learned: Counts,
+    pub learned: learn::Counts,
     /// Passes: issued, requests that only theirs let in, requests with one that is not believed.
     pub passes: [u64; 3],
     /// Blocked prefixes.
@@ -106,10 +111,9 @@ impl Scrape<'_> {
             &[],
             evictions,
         )?;
-        let (files, operators) = self.known;
         let known = vec![
-            (vec!["file"], files as f64),
-            (vec!["operator"], operators as f64),
+            (vec!["file"], self.known.files as f64),
+            (vec!["operator"], self.known.operators as f64),
             (vec!["learned"], self.learned.known as f64),
         ];
         out.gauges(
@@ -117,6 +121,19 @@ impl Scrape<'_> {
             "Prefixes of known customers.",
             &["source"],
             known,
+        )?;
+        let rejected = f64::from(u8::from(self.known_files_rejected));
+        out.gauge(
+            "known_files_rejected",
+            "Whether files of known customers have changed and were not taken over.",
+            rejected,
+        )?;
+        let [taken, rejected] = self.known_files_changes.map(|count| count as f64);
+        out.counters(
+            "known_files_changes_total",
+            "Changes of files of known customers that were seen by watching them.",
+            &["outcome"],
+            vec![(vec!["taken"], taken), (vec!["rejected"], rejected)],
         )?;
         out.gauge(
             "blocks",

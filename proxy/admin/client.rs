@@ -1,22 +1,32 @@
 //! The other end of the admin socket, for the verbs of the command line.
 
-use std::io;
+use std::error::Error;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::thread;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Frame};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 use super::Problem;
 
 /// How long an answer may take; a reload looks names up, which has its own deadline.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a body may take to be sent and answered: no connection to the gate lasts much longer.
+const LONGEST_STREAM: Duration = Duration::from_secs(55);
+/// Bytes of a piece of such a body, and pieces that are read ahead.
+const PIECE: usize = 64 << 10;
+const AHEAD: usize = 4;
 /// Bytes of a URI: more does not fit into one, as the `http` crate has them.
 const LONGEST: usize = 65_534;
 
@@ -77,7 +87,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.request(Method::GET, path, Bytes::new(), DEADLINE)
+        self.request(Method::GET, path, Full::default(), DEADLINE)
     }
 
     /// Asks for something in particular.
@@ -122,7 +132,25 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| self.broken(error))?;
-        self.request(method, path, body.into(), deadline)
+        self.request(method, path, Full::new(Bytes::from(body)), deadline)
+    }
+
+    /// Sends what `from` has, piece by piece as it is read, and waits for the answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; when `from` cannot be read, nothing is changed.
+    pub fn stream<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        from: impl Read + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let query = serde_urlencoded::to_string(query).map_err(|error| self.broken(error))?;
+        let uri = format!("{path}?{query}");
+        if uri.len() > LONGEST {
+            return Err(ClientError::TooLong { length: uri.len() });
+        }
+        self.request(Method::POST, &uri, Pieces::read(from), LONGEST_STREAM)
     }
 
     fn broken(&self, problem: impl ToString) -> ClientError {
@@ -132,13 +160,17 @@ impl Client {
         }
     }
 
-    fn request<T: DeserializeOwned>(
+    fn request<T, B>(
         &self,
         method: Method,
         path: &str,
-        body: Bytes,
+        body: B,
         deadline: Duration,
-    ) -> Result<T, ClientError> {
+    ) -> Result<T, ClientError>
+    where
+        T: DeserializeOwned,
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -158,12 +190,15 @@ impl Client {
         }
     }
 
-    async fn exchange(
+    async fn exchange<B>(
         &self,
         method: Method,
         path: &str,
-        body: Bytes,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
+        body: B,
+    ) -> Result<(StatusCode, Bytes), ClientError>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
         let stream =
             UnixStream::connect(&self.socket)
                 .await
@@ -185,7 +220,7 @@ impl Client {
             .uri(path)
             .header("host", "admin")
             .header("content-type", "application/json")
-            .body(Full::new(body))
+            .body(body)
             .map_err(|error| self.broken(error))?;
         let response = sender
             .send_request(request)
@@ -194,5 +229,40 @@ impl Client {
         let status = response.status();
         let body = response.into_body().collect().await;
         Ok((status, body.map_err(|error| self.broken(error))?.to_bytes()))
+    }
+}
+
+/// A body that is read by another thread, so that one which is slow to come keeps nothing else from
+/// being done.
+struct Pieces(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Pieces {
+    fn read(mut from: impl Read + Send + 'static) -> Self {
+        let (pieces, received) = mpsc::channel(AHEAD);
+        thread::spawn(move || {
+            loop {
+                let mut piece = Vec::with_capacity(PIECE);
+                let read = (&mut from).take(PIECE as u64).read_to_end(&mut piece);
+                let end = matches!(read, Ok(0));
+                // Nobody listens any more when the gate has answered already.
+                if end || pieces.blocking_send(read.map(|_| piece.into())).is_err() {
+                    break;
+                }
+            }
+        });
+        Pieces(received)
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = self.0.poll_recv(cx);
+        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }

@@ -49,6 +49,8 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         known: admin.reloader.known.counts(),
         passes: gate.passes.counts(),
         learned: admin.reloader.known.learned(),
+        known_files_rejected: admin.reloader.watched.problem().is_some(),
+        known_files_changes: admin.reloader.watched.counts(),
         blocks: admin.blocks.count(),
         log: gate.account.log.writer(),
         upstreams: admin.reloader.upstreams(),

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use tidegate_limit::Table;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Admin;
 use super::wire::Requests;
+use super::{Admin, Change};
 use crate::clock;
 use crate::state::StateError;
 
@@ -85,6 +85,35 @@ fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
     });
 }
 
+/// A mode has ended by itself.
+fn audit_end(admin: &Arc<Admin>, ended: &crate::mode::Record) {
+    let change = Change {
+        what: "mode",
+        to: ended.before.to_string(),
+        until: None,
+        reason: Some(format!("the time of {} has passed", ended.mode)),
+    };
+    let admin = admin.clone();
+    tokio::spawn(async move {
+        if let Some(problem) = admin.audited("tidegate", change).await {
+            tracing::warn!("mode: {problem}");
+        }
+    });
+}
+
+/// Writes down the traffic a minute after changes.
+fn look_back(admin: &Arc<Admin>, now: u64) {
+    if !admin.audit.has_due(now) {
+        return;
+    }
+    let (admin, traffic) = (admin.clone(), admin.traffic());
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = admin.audit.look_back(now, traffic) {
+            tracing::warn!("the audit log could not be written: {error}");
+        }
+    });
+}
+
 /// Ended blocks that are named one by one.
 const NAMED: usize = 10;
 
@@ -101,6 +130,19 @@ fn lift_blocks(admin: &Arc<Admin>, now: u64) {
         tracing::warn!("{more} more blocks have ended");
     }
     save(admin, |admin| admin.blocks.save());
+}
+
+/// Takes out known customers whose time has passed.
+fn end_known(admin: &Arc<Admin>, now: u64) {
+    let admin = admin.clone();
+    // The set may be large, and another change of it under way.
+    tokio::task::spawn_blocking(move || {
+        if admin.reloader.known.expire(now)
+            && let Err(error) = admin.reloader.known.save()
+        {
+            tracing::warn!("{error}");
+        }
+    });
 }
 
 /// Lets tenants return whose time in another tier has passed.
@@ -124,6 +166,24 @@ fn return_tenants(admin: &Arc<Admin>, now: u64) {
     });
 }
 
+/// Between two looks at the files of known customers. A change is read at the second look that finds it.
+const LOOK: Duration = Duration::from_millis(900);
+
+/// Looks at the files of known customers for as long as the gate runs. A file system that hangs holds up
+/// nothing else.
+pub(super) async fn watch(admin: Arc<Admin>) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let admin = admin.clone();
+        let look = move || admin.reloader.look_at_known_files();
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
+            tracing::error!("a look at the files of known customers: {error}");
+        }
+    }
+}
+
 /// Keeps the gate in order for as long as it runs.
 pub(super) async fn keep(admin: Arc<Admin>) {
     let mut ticks = interval(TICK);
@@ -140,13 +200,13 @@ pub(super) async fn keep(admin: Arc<Admin>) {
                 ended.before
             );
             save(&admin, |admin| admin.gate.mode.save());
+            audit_end(&admin, &ended);
         }
         if count.is_multiple_of(10) {
             admin.rates.sample(gate.account.metrics.totals());
-            if admin.reloader.known.expire(now) {
-                save(&admin, |admin| admin.reloader.known.save());
-            }
+            end_known(&admin, now);
             lift_blocks(&admin, now);
+            look_back(&admin, now);
             return_tenants(&admin, now);
         }
         if count % SWEEP == SWEEP - 1 {

@@ -26,6 +26,8 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, RwLock, watch};
 
+use crate::audit::{Audit, Record, Traffic};
+use crate::clock;
 use crate::door::Blocks;
 use crate::gate::Gate;
 use crate::pass::Revocations;
@@ -54,6 +56,8 @@ pub struct Admin {
     pub revocations: Revocations,
     /// Where it listens.
     pub addresses: Addresses,
+    /// Who changed what.
+    pub audit: Audit,
     /// Requests a second, lately.
     pub rates: Rates,
     /// Buckets in use, lately.
@@ -68,6 +72,8 @@ pub struct Admin {
     pub ending: Ending,
     /// Shared by changes that operators make, so that none is under way during an upgrade.
     pub changes: Arc<RwLock<()>>,
+    /// One import at a time.
+    pub imports: Mutex<()>,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
 }
@@ -117,7 +123,51 @@ impl Ending {
     }
 }
 
+/// What is written into the audit log of a change.
+#[derive(Debug)]
+struct Change {
+    what: &'static str,
+    to: String,
+    until: Option<u64>,
+    reason: Option<String>,
+}
+
 impl Admin {
+    /// What goes through the gate now.
+    fn traffic(&self) -> Traffic {
+        let requests = self.rates.requests(self.gate.account.metrics.totals());
+        Traffic {
+            forwarded: requests.forwarded_per_second,
+            refused: requests.refused_per_second,
+            failed: requests.failed_per_second,
+            connections: self.gate.connections.get(),
+        }
+    }
+
+    /// Writes a change into the audit log, on another thread, as the disk may take its time. What
+    /// went wrong, for whoever made the change: it is in force all the same.
+    async fn audited(self: &Arc<Self>, by: &str, change: Change) -> Option<String> {
+        let record = Record {
+            time: clock::unix_seconds(),
+            by: by.to_owned(),
+            what: change.what.to_owned(),
+            to: change.to,
+            until: change.until,
+            reason: change.reason,
+            before: Some(self.traffic()),
+            after: None,
+        };
+        let admin = self.clone();
+        let written = tokio::task::spawn_blocking(move || admin.audit.append(record)).await;
+        let problem = match written {
+            Ok(written) => written.err()?.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Some(format!(
+            "it could not be written into the audit log: {problem}"
+        ))
+    }
+
     /// Where it listens, and with what.
     fn listeners(&self) -> Vec<wire::Listener> {
         let each = self.gate.listeners.iter().zip(&self.addresses.listeners);
@@ -166,7 +216,8 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("admin")
-        .max_blocking_threads(4)
+        // One import, one look at files that may hang, and some for what operators ask.
+        .max_blocking_threads(6)
         .build()
         .context("the admin runtime cannot be started")?;
     let admin = Arc::new(admin);
@@ -178,6 +229,7 @@ pub fn start(
         tokio::spawn(exposition::serve(listener, admin.clone()));
     }
     tokio::spawn(housekeeping::keep(admin.clone()));
+    tokio::spawn(housekeeping::watch(admin.clone()));
     spawn_signals(admin.clone()).context("signal handlers")?;
     drop(guard);
     let thread = std::thread::Builder::new()

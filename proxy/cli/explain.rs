@@ -127,7 +127,7 @@ fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
     let Some((first, more)) = said.known_by.split_first() else {
         return writeln!(out, "known        no");
     };
-    let by = output::plain(&first.source);
+    let by = output::plain(&first.place());
     write!(out, "known        yes: {} from {by}", first.prefix)?;
     if let Some(until) = first.until {
         write!(out, " until {}", output::time(until))?;

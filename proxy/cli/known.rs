@@ -1,15 +1,19 @@
 //! `tidegate known`: show or change who is a known customer.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use hyper::Method;
 
 use super::mode::parse_seconds;
 use super::{Context, Format, output};
-use crate::admin::wire::{Changed, KnownList, KnownRequest};
+use crate::admin::wire::{Changed, ImportQuery, Imported, KnownList, KnownRequest};
 use crate::learn::Confirmed;
 use crate::prefixes::Added;
 
@@ -30,6 +34,21 @@ pub(crate) enum Verb {
         /// An address or a prefix, such as 192.0.2.7 or 198.51.100.0/24
         #[arg(value_name = "ADDRESS")]
         prefix: String,
+
+        /// How long, such as 2h; without it, until removed
+        #[arg(long = "for", value_name = "DUR", value_parser = parse_seconds)]
+        lasting: Option<Duration>,
+
+        /// Why, for whoever looks later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Make many customers known at once, all or none
+    Import {
+        /// One address or prefix a line, or CSV with a column address, ip, cidr, prefix or network; - for
+        /// the standard input
+        #[arg(value_name = "FILE|-")]
+        file: PathBuf,
 
         /// How long, such as 2h; without it, until removed
         #[arg(long = "for", value_name = "DUR", value_parser = parse_seconds)]
@@ -61,6 +80,18 @@ pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
                 reason,
             };
             change(Method::POST, &request, "known", context)
+        }
+        Verb::Import {
+            file,
+            lasting,
+            reason,
+        } => {
+            let asked = ImportQuery {
+                name: name(&file),
+                seconds: lasting.map(|lasting| lasting.as_secs()),
+                reason,
+            };
+            import(&file, &asked, context)
         }
         Verb::Remove { prefix } => {
             let request = KnownRequest {
@@ -105,6 +136,41 @@ pub(super) fn confirmations(confirmed: &Confirmed) -> String {
     }
 }
 
+/// What errors call it.
+fn name(file: &Path) -> String {
+    match file == "-" {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    }
+}
+
+fn import(file: &Path, asked: &ImportQuery, context: &Context) -> anyhow::Result<()> {
+    let from: Box<dyn Read + Send> = match file == "-" {
+        true => Box::new(io::stdin()),
+        false => {
+            let opened = File::open(file).with_context(|| asked.name.clone())?;
+            let is_folder = opened.metadata().is_ok_and(|meta| meta.is_dir());
+            anyhow::ensure!(!is_folder, "{}: it is a folder", asked.name);
+            Box::new(opened)
+        }
+    };
+    let client = context.client();
+    let changed: Changed<Imported> = client.stream("/v1/known/import", asked, from)?;
+    if let Some(warning) = &changed.warning {
+        eprintln!("warning: {warning}");
+    }
+    let Imported(facts) = &changed.now;
+    if context.format == Format::Json {
+        return output::json(facts);
+    }
+    let until = facts.until.map(output::time);
+    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+    output::text(&format!(
+        "{} prefixes are known{until}, as import {}\n",
+        facts.prefixes, facts.number
+    ))
+}
+
 fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Result<()> {
     let mut query = vec![("limit", limit.to_string())];
     query.extend(address.map(|address| ("address", address.to_string())));
@@ -118,7 +184,7 @@ fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Res
             text,
             "{:<43} {}",
             entry.prefix.to_string(),
-            output::plain(&entry.source)
+            output::plain(&entry.place())
         )?;
         if let Some(until) = entry.until {
             write!(text, "  until {}", output::time(until))?;

@@ -1,5 +1,6 @@
 //! The command line: one file a verb. Data goes to standard output, messages to standard error.
 
+mod audit;
 mod block;
 mod demo;
 mod explain;
@@ -89,6 +90,8 @@ pub(crate) enum Verb {
     Pass(pass::Verb),
     /// Show every fact and rule that decides about a client's request now
     Explain(explain::Arguments),
+    /// Show who changed what, when, why and until when
+    Audit(audit::Arguments),
     /// Exit with 0 when the gate serves, with 1 when it does not
     Healthcheck,
     /// Print the JSON schema of the configuration
@@ -148,6 +151,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Tenant(verb) => tenant::run(verb, context)?,
         Verb::Pass(verb) => pass::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
+        Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),
         Verb::Schema => generated::schema()?,
         Verb::Completions(arguments) => generated::completions(&arguments)?,

@@ -85,6 +85,13 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         known.prefixes, known.from_files, known.from_operators, known.learned.known
     )?;
     write_learned(&known.learned, out)?;
+    if let Some(problem) = &known.files_problem {
+        writeln!(
+            out,
+            "             FILES NOT TAKEN OVER: {}",
+            output::plain(problem)
+        )?;
+    }
     write_blocks(&status.blocks, out)?;
     if let Some(tenants) = &status.tenants {
         write_tenants(tenants, out)?;

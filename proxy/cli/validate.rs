@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tidegate_config::Config;
 
 use super::{Context, Format, output};
-use crate::known::Book;
+use crate::known::KnownFiles;
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::policy::{Policy, Upstreams};
@@ -30,7 +30,7 @@ const SMALL_TABLE: usize = 1_000;
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     let shown = arguments.file.display();
     let config = Config::load(&arguments.file)?;
-    Book::read_files(&config.known.files)?;
+    KnownFiles::read(&config.known.files)?;
     let roster = Roster::read(&config)?;
     read_keys(&config)?;
     let listeners = Listeners::read(&config)?.warnings();

@@ -59,6 +59,8 @@ impl Judge<'_> {
     ) -> Result<Box<Exchange>, T> {
         let policy = self.gate.policy.load();
         let client = policy.client.client(self.caller.address, head);
+        // The identity and the route are looked at while this comes from memory.
+        self.gate.known.prefetch(client);
         let hasher = &self.gate.limits.hasher;
         let certificate = self.caller.certificate.as_deref();
         let identity = identify(&policy, hasher, client, certificate, head);

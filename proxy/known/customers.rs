@@ -1,24 +1,27 @@
 //! The known customers as they are in force: the book, and the set in the gate that follows it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::bail;
 use ipnet::IpNet;
 
-use super::book::{Book, Entry, KnownError};
+use super::book::{Book, Counts, Entry, KnownError};
+use super::files::KnownFiles;
+use super::import::Facts;
 use crate::gate::Gate;
-use crate::learn::{Counts, Keeper};
-use crate::lists::FromFile;
+use crate::learn::{self, Keeper};
 use crate::prefixes::{Added, read_prefix};
 use crate::state::StateError;
 
-/// Changes the book, and with it what requests are looked up in.
+/// Changes the book, and with it what requests are looked up in. A change may build a large set and waits
+/// for another that does: none is for a thread that others wait for.
 #[derive(Debug)]
 pub struct Customers {
     gate: Arc<Gate>,
     book: Book,
     learned: Arc<Keeper>,
+    /// One change at a time.
+    turn: Mutex<()>,
 }
 
 impl Customers {
@@ -28,48 +31,50 @@ impl Customers {
             gate,
             book,
             learned,
+            turn: Mutex::new(()),
         }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self) {
-        self.gate.known.replace(|| self.book.set());
+        self.gate.known.replace_all(|| self.book.layers());
     }
 
-    /// Customers do not leave by the half: files that say so were cut, emptied or mistaken.
-    ///
-    /// # Errors
-    /// When fewer than half of the prefixes of files would be left.
-    pub fn refuse_shrunk(&self, files: &[FromFile<IpNet>]) -> anyhow::Result<()> {
-        let (before, _) = self.book.counts();
-        let after: usize = files.iter().map(|(_, prefixes)| prefixes.len()).sum();
-        if after * 2 < before {
-            bail!(
-                "known.files: only {after} of {before} prefixes are left, as if a file was cut or emptied; if that is meant, `tidegate reload --force`; nothing was changed"
-            );
-        }
-        Ok(())
+    /// What the files say.
+    pub fn files(&self) -> Arc<KnownFiles> {
+        self.book.files()
     }
 
     /// Takes files over that were read whole, and says what that changed.
-    pub fn replace_files(&self, files: Vec<FromFile<IpNet>>) -> Option<String> {
+    pub fn replace_files(&self, files: KnownFiles) -> Option<String> {
+        let _turn = self.turn();
         let before = self.gate.known.len();
-        self.book.replace_files(files);
+        let replaced = self.book.replace_files(files);
         self.publish();
         let after = self.gate.known.len();
-        (before != after).then(|| format!("known prefixes: {before} -> {after}"))
+        let files = replaced.changes(&self.book.files());
+        let files = match files.as_str() {
+            "" => String::new(),
+            files => format!(" ({files})"),
+        };
+        (before != after || !files.is_empty())
+            .then(|| format!("known prefixes: {before} -> {after}{files}"))
     }
 
-    /// Known prefixes: lines of files, added by operators.
-    pub fn counts(&self) -> (usize, usize) {
+    /// Known prefixes by where they come from.
+    pub fn counts(&self) -> Counts {
         self.book.counts()
     }
 
     /// Known prefixes that the app confirmed, and how learning goes.
-    pub fn learned(&self) -> Counts {
+    pub fn learned(&self) -> learn::Counts {
         self.learned.counts()
     }
 
-    /// Entries, at most `limit` of them, that contain `address` if one is given.
+    /// Entries, at most `limit` of them, that contain `address` if one is given. Goes through all.
     pub fn list(&self, limit: usize, address: Option<IpAddr>) -> Vec<Entry> {
         let mut entries = self.book.list(limit, address);
         let left = limit.saturating_sub(entries.len());
@@ -77,6 +82,7 @@ impl Customers {
         entries.extend(learned.map(|(prefix, confirmed)| Entry {
             prefix,
             source: "learned".to_owned(),
+            line: None,
             until: None,
             reason: None,
             confirmed: Some(confirmed),
@@ -94,9 +100,21 @@ impl Customers {
         until: Option<u64>,
         reason: Option<String>,
     ) -> Result<Added, KnownError> {
+        let _turn = self.turn();
         let added = self.book.add(prefix, until, reason)?;
         self.publish();
         Ok(added)
+    }
+
+    /// Makes many customers known, all or none.
+    ///
+    /// # Errors
+    /// When there are too many, or the reason is too long.
+    pub fn import(&self, prefixes: Vec<IpNet>, facts: Facts) -> Result<Facts, String> {
+        let _turn = self.turn();
+        let facts = self.book.import(prefixes, facts)?;
+        self.publish();
+        Ok(facts)
     }
 
     /// Takes a customer out who was added or learned.
@@ -104,6 +122,7 @@ impl Customers {
     /// # Errors
     /// See [`KnownError`].
     pub fn remove(&self, prefix: &str) -> Result<IpNet, KnownError> {
+        let _turn = self.turn();
         let net = read_prefix(prefix)?;
         let forgotten = self.learned.forget(net);
         match self.book.remove(prefix) {
@@ -114,8 +133,11 @@ impl Customers {
         Ok(net)
     }
 
-    /// Takes out what has ended, and says whether anything had.
+    /// Takes out what has ended, and says whether anything had. Not while another change is under way.
     pub fn expire(&self, now: u64) -> bool {
+        let Ok(_turn) = self.turn.try_lock() else {
+            return false;
+        };
         let ended = self.book.expire(now) > 0;
         if ended {
             self.publish();
@@ -129,5 +151,13 @@ impl Customers {
     /// When the disk is full, read-only or gone.
     pub fn save(&self) -> Result<(), StateError> {
         self.book.save()
+    }
+
+    /// Writes down what operators imported.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save_import(&self) -> Result<(), StateError> {
+        self.book.save_import()
     }
 }

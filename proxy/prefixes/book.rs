@@ -108,10 +108,7 @@ impl Book {
     /// # Errors
     /// When there are too many, or the reason is too long.
     pub fn add(&self, entry: Added) -> Result<(), BookError> {
-        let reason = entry.reason.as_ref().map_or(0, String::len);
-        if reason > MAX_REASON {
-            return Err(BookError::Reason(reason));
-        }
+        check_reason(entry.reason.as_deref().unwrap_or_default())?;
         let mut entries = self.entries();
         if entries.len() >= MAX_ADDED && !entries.contains_key(&entry.prefix) {
             return Err(BookError::Full);
@@ -127,6 +124,11 @@ impl Book {
     pub fn remove(&self, prefix: IpNet) -> Result<Added, BookError> {
         let removed = self.entries().remove(&prefix);
         removed.ok_or(BookError::Absent(prefix))
+    }
+
+    /// Takes out the entries for whose prefixes `gone` holds.
+    pub fn forget(&self, gone: impl Fn(IpNet) -> bool) {
+        self.entries().retain(|prefix, _| !gone(*prefix));
     }
 
     /// Takes out the entries whose end has passed.
@@ -165,6 +167,17 @@ impl Book {
         // Read behind the lock: of two savers, the last writes the latest.
         let entries: Vec<Added> = self.entries().values().cloned().collect();
         file.save(&entries)
+    }
+}
+
+/// Whether a reason is short enough to be kept.
+///
+/// # Errors
+/// When it is not.
+pub fn check_reason(reason: &str) -> Result<(), BookError> {
+    match reason.len() {
+        length if length > MAX_REASON => Err(BookError::Reason(length)),
+        _ => Ok(()),
     }
 }
 

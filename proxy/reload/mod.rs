@@ -1,8 +1,10 @@
 //! A new configuration: file -> policy -> swap, or keep the last good one and say why.
 
 mod tenants;
+mod watching;
 
 pub use tenants::{MoveError, Placed};
+pub use watching::Watched;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +22,7 @@ use crate::build::resolved_upstreams;
 use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
-use crate::known::{Book, Customers};
+use crate::known::{Customers, KnownFiles};
 use crate::limits::Limits;
 use crate::listener;
 use crate::pass::{self, KeyError, Keys};
@@ -38,6 +40,8 @@ pub struct Reloader {
     running: ArcSwap<Running>,
     /// The known customers.
     pub known: Customers,
+    /// What became of changes of their files.
+    pub watched: Watched,
     moves: Moves,
     traffic: Handle,
     problem: Mutex<Option<String>>,
@@ -142,6 +146,7 @@ impl Reloader {
         traffic: Handle,
     ) -> Self {
         Reloader {
+            watched: Watched::default(),
             gate,
             running: ArcSwap::from_pointee(running),
             known,
@@ -186,12 +191,13 @@ impl Reloader {
         };
         let config = Config::load(source)?;
         refuse_static_changes(&running.config, &config)?;
-        let known = Book::read_files(&config.known.files)?;
+        let known = KnownFiles::read(&config.known.files)?;
         let roster = Roster::read(&config)?;
         let keys = read_keys(&config)?;
         let listeners = self.gate.listeners.read_again(&config)?;
         if !force {
-            self.known.refuse_shrunk(&known)?;
+            let shrunk = self.known.files().refuse_shrunk(&known);
+            shrunk.context("nothing was changed")?;
             running.refuse_shrunk(&roster)?;
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
@@ -205,6 +211,7 @@ impl Reloader {
         self.gate.account.log.set_sample(sample);
         changes.extend(self.gate.listeners.replace(listeners));
         changes.extend(self.known.replace_files(known));
+        self.watched.as_they_are();
         Ok(Reloaded { changes, warnings })
     }
 

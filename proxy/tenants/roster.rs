@@ -47,6 +47,7 @@ impl Roster {
         let lists = Lists {
             key: "tenant.files",
             example: "tenants.d/*.txt",
+            columns: &[],
             patterns: &tenant.files,
         };
         let reader = Reader::new(config, tenant);

@@ -164,7 +164,7 @@ fn customers_are_added_listed_changed_and_removed() {
         (["remove", "192.0.2.0/24"], ["was not added", "known list"]),
         (
             ["remove", "198.51.100.0/24"],
-            ["stands in a file", "reload"],
+            ["stands in a file", "remove its line"],
         ),
         (["remove", "nonsense"], ["nonsense", "192.0.2.7"]),
     ] {

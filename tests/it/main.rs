@@ -16,6 +16,8 @@ mod harness;
 mod addresses;
 /// The admin side: verbs, the API, and those who abuse its socket.
 mod admin;
+/// The audit log: who changed what, when, why and until when.
+mod auditing;
 /// Blocks: at once, in every mode, until their end, across restarts, and not by accident.
 mod blocks;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
@@ -62,6 +64,10 @@ mod hostile;
 mod http2;
 /// HTTP/2 from clients that mean harm: each is ended in time, under its counter, and others are served.
 mod http2_hostile;
+/// Known customers that are brought in by the thousand: all or none, with an end, across restarts.
+mod importing;
+/// Files of known customers: watched, and taken over when they are good.
+mod known_files;
 /// Customers who become known because the app says so, stay so across crashes, and leave in time.
 mod learning;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.

@@ -12,8 +12,10 @@ use crate::literal::{FieldName, Keep, Method, PathPrefix, Token};
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Known {
-    /// Files with one address or CIDR a line; a pattern may stand for several.
-    /// Default: none.
+    /// Files with one address or CIDR a line, or CSV with a column address, ip,
+    /// cidr, prefix or network; a pattern may stand for several. A change is
+    /// taken over by itself, unless a file is empty, cut, wrong, or has lost
+    /// more than half of its entries. Default: none.
     #[serde(default)]
     #[schemars(example = serde_json::json!(["known.d/*.txt"]))]
     pub(crate) files: Vec<Written<PathBuf>>,

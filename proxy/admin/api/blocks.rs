@@ -10,9 +10,9 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Operator, Shared, body, changed, changed_with, query};
-use crate::admin::Problem;
+use super::{Answer, Operator, Shared, body, changed_with, query};
 use crate::admin::wire::{BlockList, BlockRequest, Changed, Unblock};
+use crate::admin::{Change, Problem};
 use crate::clock;
 use crate::door::{BlockError, LONGEST_BLOCK, USUAL_BLOCK};
 use crate::prefixes::Added;
@@ -65,18 +65,38 @@ pub(super) async fn add(
         "blocked {}",
         entry.prefix
     );
+    let change = Change {
+        what: "block",
+        to: entry.prefix.to_string(),
+        until: entry.until,
+        reason: entry.reason.clone(),
+    };
+    let by = entry.set_by.as_deref().unwrap_or_default();
+    let unaudited = admin.audited(by, change).await;
+    let note = note
+        .into_iter()
+        .chain(unaudited)
+        .reduce(|a, b| format!("{a}; {b}"));
     Ok(changed_with(note, entry, move || admin.blocks.save()).await)
 }
 
 pub(super) async fn remove(
     State(admin): Shared,
+    ConnectInfo(operator): ConnectInfo<Operator>,
     request: Result<Json<Unblock>, JsonRejection>,
 ) -> Answer<Changed<Added>> {
     let request = body(request)?;
     let removing = admin.clone();
     let entry = blocking(move || removing.blocks.remove(&request.prefix)).await?;
     tracing::warn!("no longer blocked {}", entry.prefix);
-    Ok(changed(entry, move || admin.blocks.save()).await)
+    let change = Change {
+        what: "unblock",
+        to: entry.prefix.to_string(),
+        until: None,
+        reason: None,
+    };
+    let note = admin.audited(&operator.name().await, change).await;
+    Ok(changed_with(note, entry, move || admin.blocks.save()).await)
 }
 
 fn lasting(seconds: Option<u64>) -> Result<Duration, Problem> {

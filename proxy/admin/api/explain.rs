@@ -1,6 +1,7 @@
 //! `/v1/explain`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -8,9 +9,10 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 
 use super::{Answer, Shared, query};
-use crate::admin::Problem;
 use crate::admin::wire::{ExplainQuery, Explanation};
+use crate::admin::{Admin, Problem};
 use crate::explain::{Asked, Listed, explain};
+use crate::known::Entry;
 
 /// Entries of the known set, and blocks, that are shown as the reason why a client is known or
 /// blocked.
@@ -35,10 +37,18 @@ pub(super) async fn show(
         fields: asked.fields.as_deref().unwrap_or_default(),
     };
     let listed_in = Listed {
-        known_by: admin.reloader.known.list(NAMED, Some(address)),
+        known_by: known_by(&admin, address).await?,
         blocked_by: admin.blocks.list(NAMED, Some(address)),
     };
     explain(&admin.gate, address, listed_in, &request)
         .map(Json)
         .map_err(bad)
+}
+
+/// All entries are gone through, which another thread does: there may be a million.
+async fn known_by(admin: &Arc<Admin>, address: IpAddr) -> Result<Vec<Entry>, Problem> {
+    let admin = admin.clone();
+    let list = move || admin.reloader.known.list(NAMED, Some(address));
+    let listed = tokio::task::spawn_blocking(list).await;
+    listed.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }

@@ -1,6 +1,7 @@
 //! The admin API: JSON over HTTP/1.1 on the Unix socket. Reads are GET; every change is another
 //! method.
 
+mod audit;
 mod blocks;
 mod explain;
 mod known;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
+use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -25,7 +26,7 @@ use tokio::net::UnixListener;
 
 use super::bounded::Bounded;
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
-use super::{Admin, Problem};
+use super::{Admin, Change, Problem};
 use crate::state::StateError;
 use crate::upgrade::Earlier;
 
@@ -75,6 +76,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             "/v1/known",
             get(known::list).post(known::add).delete(known::remove),
         )
+        .route("/v1/known/import", post(known::import))
         .route(
             "/v1/tenants",
             get(tenants::list).post(tenants::set).delete(tenants::unset),
@@ -85,19 +87,20 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         )
         .route("/v1/passes", get(passes::list).delete(passes::revoke))
         .route("/v1/explain", get(explain::show))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/reload", post(reload))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
         .route("/v1/upgrade", post(upgrade::upgrade))
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
+                "what is read is read with GET; /v1/mode, /v1/known/import, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
             )
         })
         .with_state(admin)
@@ -111,7 +114,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
 async fn status(State(admin): Shared) -> Json<Status> {
     let gate = &admin.gate;
     let counters = &gate.account.log.writer().counters;
-    let (from_files, from_operators) = admin.reloader.known.counts();
+    let known = admin.reloader.known.counts();
     let [accepted, refused] = gate.account.metrics.connections();
     let upstreams = admin.reloader.upstreams().into_iter();
     let caps = gate.policy.load().caps;
@@ -142,8 +145,9 @@ async fn status(State(admin): Shared) -> Json<Status> {
         },
         known: wire::Known {
             prefixes: gate.known_prefixes(),
-            from_files,
-            from_operators,
+            from_files: known.files,
+            from_operators: known.operators,
+            files_problem: admin.reloader.watched.problem(),
             learned: admin.reloader.known.learned(),
         },
         blocks: wire::Blocks {
@@ -192,16 +196,9 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
         .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))
 }
 
-/// The answer to a change that is in force, once it is written down or known not to be. The disk is
-/// waited for on another thread: this one has other operators to answer.
-async fn changed<T>(
-    now: T,
-    save: impl FnOnce() -> Result<(), StateError> + Send + 'static,
-) -> Json<Changed<T>> {
-    changed_with(None, now, save).await
-}
-
-/// As [`changed`], with something that the operator should know.
+/// The answer to a change that is in force, once it is written down or known not to be, with
+/// something that the operator should know. The disk is waited for on another thread: this one has
+/// other operators to answer.
 async fn changed_with<T>(
     note: Option<String>,
     now: T,
@@ -221,13 +218,38 @@ async fn changed_with<T>(
 
 async fn reload(
     State(admin): Shared,
+    ConnectInfo(operator): ConnectInfo<Operator>,
     request: Result<Json<ReloadRequest>, JsonRejection>,
 ) -> Answer<Reloaded> {
     let request = body(request)?;
     let failed = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
-    tokio::task::spawn_blocking(move || admin.reloader.reload(request.force))
-        .await
-        .map_err(|error| failed(error.to_string()))?
-        .map(Json)
-        .map_err(|error| failed(format!("{error:#}")))
+    let reloading = admin.clone();
+    let reloaded = tokio::task::spawn_blocking(move || reloading.reloader.reload(request.force));
+    let reloaded = reloaded.await.map_err(|error| failed(error.to_string()))?;
+    let mut reloaded = reloaded.map_err(|error| failed(format!("{error:#}")))?;
+    let change = Change {
+        what: "reload",
+        to: shortened(&reloaded.changes),
+        until: None,
+        reason: None,
+    };
+    let warning = admin.audited(&operator.name().await, change).await;
+    reloaded.warnings.extend(warning);
+    Ok(Json(reloaded))
+}
+
+/// Changes of a reload that its line in the audit log names.
+const CHANGES: usize = 20;
+
+fn shortened(changes: &[String]) -> String {
+    let named: Vec<String> = changes
+        .iter()
+        .take(CHANGES)
+        .map(|change| change.chars().take(200).collect())
+        .collect();
+    match changes.len().checked_sub(CHANGES) {
+        None | Some(0) if named.is_empty() => "nothing".to_owned(),
+        None | Some(0) => named.join("; "),
+        Some(more) => format!("{}; and {more} more", named.join("; ")),
+    }
 }

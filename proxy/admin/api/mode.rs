@@ -9,7 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use tidegate_config::Mode;
 
-use super::{Answer, Operator, Shared, body, changed};
+use super::{Answer, Operator, Shared, body, changed_with};
 use crate::admin::Problem;
 use crate::admin::wire::{Changed, ModeRequest};
 use crate::clock;
@@ -41,11 +41,12 @@ pub(super) async fn set(
     }
     let now = clock::unix_seconds();
     let lasting = lasting(&request, mode, admin.gate.policy.load().known_only_for)?;
+    let by = operator.name().await;
     let change = Change {
         mode,
         until: lasting.map(|lasting| now.saturating_add(lasting.as_secs().max(1))),
         reason: request.reason,
-        set_by: Some(operator.name().await),
+        set_by: Some(by.clone()),
     };
     let record = admin.gate.mode.set(change, now);
     tracing::warn!(
@@ -55,7 +56,14 @@ pub(super) async fn set(
         "mode {}",
         record.mode
     );
-    Ok(changed(record, move || admin.gate.mode.save()).await)
+    let change = crate::admin::Change {
+        what: "mode",
+        to: record.mode.to_string(),
+        until: record.until,
+        reason: record.reason.clone(),
+    };
+    let note = admin.audited(&by, change).await;
+    Ok(changed_with(note, record, move || admin.gate.mode.save()).await)
 }
 
 /// How long a mode is to last; `None` for until it is switched again.

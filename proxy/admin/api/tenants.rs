@@ -9,9 +9,9 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Operator, Shared, body, changed, changed_with, query};
-use crate::admin::Problem;
+use super::{Answer, Operator, Shared, body, changed_with, query};
 use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRequest};
+use crate::admin::{Change, Problem};
 use crate::clock;
 use crate::reload::MoveError;
 use crate::tenants::{Moved, Tenants, spellings};
@@ -110,11 +110,24 @@ pub(super) async fn set(
             name = moved.name
         )
     });
+    let change = Change {
+        what: "tenant",
+        to: format!("{} in tier {}", moved.name, moved.tier),
+        until: moved.until,
+        reason: moved.reason.clone(),
+    };
+    let by = moved.set_by.as_deref().unwrap_or_default();
+    let unaudited = admin.audited(by, change).await;
+    let note = note
+        .into_iter()
+        .chain(unaudited)
+        .reduce(|a, b| format!("{a}; {b}"));
     Ok(changed_with(note, moved, move || admin.reloader.save_moves()).await)
 }
 
 pub(super) async fn unset(
     State(admin): Shared,
+    ConnectInfo(operator): ConnectInfo<Operator>,
     request: Result<Json<TenantName>, JsonRejection>,
 ) -> Answer<Changed<Moved>> {
     let request = body(request)?;
@@ -125,7 +138,14 @@ pub(super) async fn unset(
         returned.name,
         returned.tier
     );
-    Ok(changed(returned, move || admin.reloader.save_moves()).await)
+    let change = Change {
+        what: "tenant",
+        to: format!("{} no longer in tier {}", returned.name, returned.tier),
+        until: None,
+        reason: None,
+    };
+    let note = admin.audited(&operator.name().await, change).await;
+    Ok(changed_with(note, returned, move || admin.reloader.save_moves()).await)
 }
 
 /// All tenants are gone through: when they are many, too long for the thread that answers everybody.

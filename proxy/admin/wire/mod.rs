@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::forward::Health;
-use crate::known::Entry;
+use crate::known::{Entry, Facts};
 use crate::learn::Counts;
 use crate::mode::Record;
 use crate::prefixes::Added;
@@ -136,15 +136,18 @@ pub struct Clients {
 /// Known prefixes by source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Known {
-    /// Different prefixes.
+    /// In force: each once from files, and once from operators.
     pub prefixes: usize,
     /// Lines of files.
     pub from_files: usize,
-    /// Added by operators.
+    /// Added or imported by operators.
     pub from_operators: usize,
     /// Learned from what the app said.
     #[serde(default)]
     pub learned: Counts,
+    /// Why the files as they are now were not taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_problem: Option<String>,
 }
 
 /// Blocked prefixes.
@@ -221,6 +224,14 @@ pub struct Changed<T> {
     pub warning: Option<String>,
 }
 
+impl<T> Changed<T> {
+    /// Adds something that the operator should know.
+    pub fn warn(&mut self, warning: Option<String>) {
+        let warnings = self.warning.take().into_iter().chain(warning);
+        self.warning = warnings.reduce(|first, next| format!("{first}; {next}"));
+    }
+}
+
 /// `POST /v1/known`, and `DELETE` with the prefix alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -235,10 +246,33 @@ pub struct KnownRequest {
     pub reason: Option<String>,
 }
 
+/// What `POST /v1/known/import` takes beside the prefixes, which are its body: one a line, or CSV.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportQuery {
+    /// What errors call the body.
+    #[serde(default = "the_body")]
+    pub name: String,
+    /// For how long; for ever when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+fn the_body() -> String {
+    "body".to_owned()
+}
+
+/// The answer to an import.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Imported(pub Facts);
+
 /// `GET /v1/known`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KnownList {
-    /// Different prefixes in all.
+    /// How many are in force, as in [`Known`].
     pub prefixes: usize,
     /// The first of them, at most as many as were asked for.
     pub entries: Vec<Entry>,

@@ -78,6 +78,7 @@ pub use gauge::{Gauge, GaugePermit};
 pub use image::ImagePart;
 pub use key::{Domain, Key, KeyHasher};
 pub use limiter::{Decision, Limiter};
+pub use memory::prefetch;
 pub use occupancy::{Occupancy, Permit};
 pub use quota::Quota;
 pub use table::Table;

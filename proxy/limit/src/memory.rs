@@ -45,7 +45,7 @@ pub(crate) fn prefer_large<T>(_room: &mut [MaybeUninit<T>]) {}
 /// not do: reading a clock waits for loads.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-pub(crate) fn prefetch<T>(of: &T) {
+pub fn prefetch<T>(of: &T) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
     // SAFETY: prefetching reads nothing into the program and faults on no
@@ -53,6 +53,7 @@ pub(crate) fn prefetch<T>(of: &T) {
     unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(of).cast()) }
 }
 
+/// Starts to fetch the cache line of `of`, where the processor can be told so.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-pub(crate) fn prefetch<T>(_of: &T) {}
+pub fn prefetch<T>(_of: &T) {}

@@ -1,0 +1,318 @@
+//! The audit log: who changed what, when, why and until when, with the traffic before and after.
+//!
+//! Append-only and bounded: one file of JSON lines in the state directory, and the one before it. A
+//! crash in the middle of a line costs that line alone.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a file, after which the next one is begun: some ten thousand changes.
+const MAX_FILE: u64 = 4 << 20;
+/// Bytes of a line that is read; ours are shorter.
+const MAX_LINE: u64 = 16 << 10;
+/// Seconds after a change when the traffic is looked at again.
+pub const AFTER: u64 = 60;
+/// Changes that wait for that at a time.
+const MAX_WAITING: usize = 1000;
+
+/// A change of what the gate does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// When, in seconds since the epoch.
+    pub time: u64,
+    /// Who: a user of this machine, or `tidegate` where it was the clock.
+    pub by: String,
+    /// What was changed, such as `mode`.
+    pub what: String,
+    /// To what, in words.
+    pub to: String,
+    /// Until when, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The traffic before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Traffic>,
+    /// The traffic a minute after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Traffic>,
+}
+
+/// What went through the gate, over some seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Requests a second that reached an app and came back.
+    pub forwarded: f64,
+    /// Requests a second that were refused.
+    pub refused: f64,
+    /// Requests a second that failed.
+    pub failed: f64,
+    /// Open connections.
+    pub connections: u32,
+}
+
+/// A line of the file: a record, or what the traffic was after an earlier one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Record {
+        number: u64,
+        #[serde(flatten)]
+        record: Record,
+    },
+    After {
+        after: u64,
+        traffic: Traffic,
+    },
+}
+
+/// The audit log of one gate.
+#[derive(Debug)]
+pub struct Audit {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    /// Changes by number, and when the traffic after them is due.
+    waiting: VecDeque<(u64, u64)>,
+}
+
+impl Audit {
+    /// The log in the state directory.
+    pub fn open(directory: &Path) -> Self {
+        let path = directory.join("audit.jsonl");
+        let next = numbered(&path).map(|(number, _)| number + 1).max();
+        Audit {
+            path,
+            inner: Mutex::new(Inner {
+                next: next.unwrap_or(0),
+                waiting: VecDeque::new(),
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a change down. Blocks for as long as the disk does.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn append(&self, record: Record) -> io::Result<()> {
+        let mut inner = self.inner();
+        let number = inner.next;
+        let due = record.time.saturating_add(AFTER);
+        self.write(&Line::Record { number, record })?;
+        inner.next += 1;
+        if inner.waiting.len() < MAX_WAITING {
+            inner.waiting.push_back((number, due));
+        }
+        Ok(())
+    }
+
+    /// Writes down the traffic after changes that are a minute old. Blocks as [`Audit::append`] does.
+    ///
+    /// # Errors
+    /// When the disk does not take it; these changes are left without.
+    pub fn look_back(&self, now: u64, traffic: Traffic) -> io::Result<()> {
+        let mut inner = self.inner();
+        while let Some(&(after, due)) = inner.waiting.front()
+            && due <= now
+        {
+            inner.waiting.pop_front();
+            self.write(&Line::After { after, traffic })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a change waits for its minute to pass.
+    pub fn has_due(&self, now: u64) -> bool {
+        let inner = self.inner();
+        inner.waiting.front().is_some_and(|(_, due)| *due <= now)
+    }
+
+    /// The latest changes, the latest last.
+    pub fn list(&self, most: usize) -> Vec<Record> {
+        let mut found: VecDeque<(u64, Record)> = VecDeque::new();
+        for line in lines(&self.older()).chain(lines(&self.path)) {
+            match line {
+                Line::Record { number, record } => {
+                    found.push_back((number, record));
+                    if found.len() > most {
+                        found.pop_front();
+                    }
+                }
+                Line::After { after, traffic } => {
+                    let changed = found.iter_mut().rev().find(|(number, _)| *number == after);
+                    if let Some((_, record)) = changed {
+                        record.after = Some(traffic);
+                    }
+                }
+            }
+        }
+        found.into_iter().map(|(_, record)| record).collect()
+    }
+
+    fn older(&self) -> PathBuf {
+        self.path.with_extension("1.jsonl")
+    }
+
+    fn write(&self, line: &Line) -> io::Result<()> {
+        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= MAX_FILE) {
+            fs::rename(&self.path, self.older())?;
+        }
+        let mut file = File::options()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        // A line that was cut short ends here, and is passed over.
+        let mut bytes = match ends_whole(&self.path)? {
+            true => Vec::new(),
+            false => b"\n".to_vec(),
+        };
+        serde_json::to_writer(&mut bytes, line)?;
+        bytes.push(b'\n');
+        file.write_all(&bytes)?;
+        file.sync_data()
+    }
+}
+
+/// Whether a file ends with the end of a line, or is empty.
+fn ends_whole(path: &Path) -> io::Result<bool> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+fn numbered(path: &Path) -> impl Iterator<Item = (u64, Record)> {
+    let older = path.with_extension("1.jsonl");
+    let all = lines(&older).chain(lines(path));
+    all.filter_map(|line| match line {
+        Line::Record { number, record } => Some((number, record)),
+        Line::After { .. } => None,
+    })
+}
+
+/// The lines of a file that are ours and whole; none when there is no such file.
+fn lines(path: &Path) -> impl Iterator<Item = Line> + use<> {
+    let file = File::open(path).ok();
+    let regular = file.filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()));
+    // More is not ours.
+    let mut file = regular.map(|file| BufReader::new(file.take(2 * MAX_FILE)));
+    std::iter::from_fn(move || {
+        let file = file.as_mut()?;
+        let mut line = Vec::new();
+        let read = file.take(MAX_LINE).read_until(b'\n', &mut line).ok()?;
+        (read > 0).then_some(line)
+    })
+    .filter_map(|line| serde_json::from_slice(&line).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRAFFIC: Traffic = Traffic {
+        forwarded: 1.5,
+        refused: 2.0,
+        failed: 0.0,
+        connections: 3,
+    };
+
+    fn record(time: u64) -> Record {
+        Record {
+            time,
+            by: "ann".to_owned(),
+            what: "mode".to_owned(),
+            to: "known-only".to_owned(),
+            until: Some(time + 60),
+            reason: Some("flood".to_owned()),
+            before: Some(TRAFFIC),
+            after: None,
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_listed_after_a_restart_with_the_traffic_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let audit = Audit::open(folder.path());
+        audit.append(record(100)).unwrap();
+        audit.append(record(130)).unwrap();
+        assert!(!audit.has_due(159));
+        assert!(audit.has_due(160));
+        audit.look_back(160, TRAFFIC).unwrap();
+        assert!(!audit.has_due(160));
+        let again = Audit::open(folder.path());
+        let told = again.list(10);
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[0].after, Some(TRAFFIC));
+        assert_eq!(told[1], record(130));
+        again.append(record(200)).unwrap();
+        let times: Vec<u64> = again.list(2).iter().map(|record| record.time).collect();
+        assert_eq!(times, [130, 200]);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_loses_no_other_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let audit = Audit::open(folder.path());
+        audit.append(record(1)).unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let first = fs::read(&path).unwrap().len();
+        audit.append(record(2)).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for cut in first..=whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let audit = Audit::open(folder.path());
+            audit.append(record(3)).unwrap();
+            let times: Vec<u64> = audit.list(9).iter().map(|record| record.time).collect();
+            // A line that lacks its end alone is whole.
+            let second = if cut >= whole.len() - 1 {
+                &[2][..]
+            } else {
+                &[]
+            };
+            assert_eq!(times, [&[1], second, &[3]].concat(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn it_does_not_grow_without_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::write(&path, vec![b'\n'; MAX_FILE as usize]).unwrap();
+        let audit = Audit::open(folder.path());
+        audit.append(record(1)).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 1000);
+        assert_eq!(audit.list(9).len(), 1);
+        assert!(fs::metadata(folder.path().join("audit.1.jsonl")).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_an_error_and_not_a_hang() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("audit.jsonl")).unwrap();
+        let audit = Audit::open(folder.path());
+        assert!(audit.append(record(1)).is_err());
+        assert!(audit.list(9).is_empty());
+    }
+}
