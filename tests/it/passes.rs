@@ -253,6 +253,8 @@ fn one_that_is_revoked_is_not_believed_from_the_next_request_on() {
         [503, 200]
     );
     assert!(gate.verb(&["pass", "list"]).good().contains(&id));
+    let audit = gate.verb(&["audit"]).good();
+    assert!(audit.contains(&format!("revoked {id}")), "{audit}");
     gate.verb(&["pass", "revoke", "all"]).good();
     assert_eq!(
         [&first, &second].map(|pass| status_with(&gate, pass)),
