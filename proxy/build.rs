@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tidegate_config::Config;
 use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::account::{AccessLog, Account, LogWriter, Metrics};
 use crate::clock;
@@ -131,6 +132,7 @@ impl Inputs {
                 metrics: Metrics::new().context("the metrics")?,
                 log: AccessLog::new(log, sample),
             },
+            told: watch::Sender::new(false),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use tidegate_limit::Gauge;
+use tokio::sync::watch;
 
 use crate::account::Account;
 use crate::clock;
@@ -50,6 +51,8 @@ pub struct Gate {
     pub listeners: Listeners,
     /// Metrics and the access log.
     pub account: Account,
+    /// Tells connections to look whether they may stay: true once the gate goes down.
+    pub told: watch::Sender<bool>,
     /// Whether the gate is going down.
     pub draining: AtomicBool,
     /// Whether its listeners are closed.

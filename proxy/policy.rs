@@ -52,6 +52,8 @@ pub struct Policy {
     pub ratelimit_fields: bool,
     /// How long `known-only` lasts unless said otherwise.
     pub known_only_for: std::time::Duration,
+    /// Known prefixes without which it is not switched to `known-only`.
+    pub known_only_minimum: NonZeroU32,
 }
 
 /// How many connections may be open.
@@ -166,6 +168,7 @@ impl Policy {
             deadlines: Arc::new(config.deadlines.clone()),
             ratelimit_fields: config.refusal.ratelimit_fields,
             known_only_for: config.known_only.duration,
+            known_only_minimum: config.known_only.minimum,
         })
     }
 

@@ -81,7 +81,7 @@ pub fn run(
     if let Some(before) = &mut predecessor {
         before.take_counters(&gate.limits.table)?;
     }
-    let (shutdown, draining) = watch::channel(false);
+    let draining = gate.told.subscribe();
     let accepting = traffic.spawn(accept(&gate, sockets.traffic, idle_a_thread, &draining));
     let earlier = predecessor.as_deref_mut().map(Predecessor::take_state);
     let earlier = earlier.transpose()?;
@@ -118,8 +118,7 @@ pub fn run(
     let end = admin.ends.recv().unwrap_or(End::Signal);
     gate.draining.store(true, Relaxed);
     admin.abandon_upgrades();
-    // The receiver is in the accept loop; without it there is nobody to tell.
-    let _ = shutdown.send(true);
+    gate.told.send_replace(true);
     drain(&gate, &traffic, accepting, &admin.ends, end);
     traffic.shutdown_timeout(RUNTIME_END);
     learned.save_within(RUNTIME_END);

@@ -23,6 +23,7 @@ use tidegate::state::StateFile;
 use tidegate::tenants::Roster;
 use tidegate_config::Config;
 use tidegate_limit::Gauge;
+use tokio::sync::watch;
 
 /// Client, network, tenant and route limits, caps in flight, and a tenant told by its header.
 const CONFIG: &str = r#"
@@ -96,6 +97,7 @@ pub fn gate(known: PrefixSet) -> Gate {
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
         },
+        told: watch::Sender::new(false),
         draining: AtomicBool::new(false),
         closed: AtomicBool::new(false),
     }

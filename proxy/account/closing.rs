@@ -15,6 +15,8 @@ pub enum Closing {
     TunnelIdle,
     /// The gate goes down.
     Drained,
+    /// The mode leaves its client nothing that it could ask for.
+    ShutOut,
     /// Its last request ended it: the client asked for that, or it was refused or failed in a way
     /// that nothing can follow.
     Request,
@@ -30,7 +32,7 @@ pub enum Closing {
 
 impl Closing {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Closing; 12] = [
+    pub const ALL: [Closing; 13] = [
         Closing::Client,
         Closing::NoRequest,
         Closing::KeepaliveIdle,
@@ -38,6 +40,7 @@ impl Closing {
         Closing::RequestsLimit,
         Closing::TunnelIdle,
         Closing::Drained,
+        Closing::ShutOut,
         Closing::Request,
         Closing::Http2Frames,
         Closing::Http2Resets,
@@ -55,6 +58,7 @@ impl Closing {
             Closing::RequestsLimit => "requests_limit",
             Closing::TunnelIdle => "tunnel_idle",
             Closing::Drained => "drained",
+            Closing::ShutOut => "shut_out",
             Closing::Request => "request",
             Closing::Http2Frames => "http2_frames",
             Closing::Http2Resets => "http2_resets",

@@ -85,6 +85,25 @@ fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
     });
 }
 
+/// Seconds before a mode's end when it is announced.
+const NOTICE: u64 = 60;
+
+/// Says once that a mode is about to end; `told` is the end that was announced last.
+fn announce_end(admin: &Admin, now: u64, told: &mut Option<u64>) {
+    let record = admin.gate.mode.record();
+    let soon = |until: &u64| until.saturating_sub(now) <= NOTICE && *told != Some(*until);
+    if let Some(until) = record.until.filter(soon) {
+        *told = Some(until);
+        tracing::warn!(
+            "mode {} ends in {} s, and {} returns; `tidegate mode {} --for DURATION` prolongs it",
+            record.mode,
+            until.saturating_sub(now),
+            record.before,
+            record.mode
+        );
+    }
+}
+
 /// A mode has ended by itself.
 fn audit_end(admin: &Arc<Admin>, ended: &crate::mode::Record) {
     let change = Change {
@@ -189,6 +208,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut count: u64 = 0;
+    let mut announced = None;
     loop {
         ticks.tick().await;
         let gate = &admin.gate;
@@ -207,6 +227,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
             end_known(&admin, now);
             lift_blocks(&admin, now);
             look_back(&admin, now);
+            announce_end(&admin, now, &mut announced);
             return_tenants(&admin, now);
         }
         if count % SWEEP == SWEEP - 1 {

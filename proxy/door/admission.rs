@@ -143,15 +143,26 @@ fn enter(gate: &Gate, policy: &Policy, client: IpAddr) -> Result<(), DoorReason>
     if gate.blocks.contains(client) {
         return Err(DoorReason::Blocked);
     }
-    // Only when nothing it could ask would be served: a path that stays open is told by the request,
-    // and so are a pass and whom a trusted proxy asks for.
-    let open = !policy.exempt_paths.is_empty() || policy.pass.is_some();
-    let certain = !open && !policy.client.speaks_for_others(client);
-    let shut_out = gate.mode.mode() == Mode::KnownOnly && certain;
-    match shut_out && !gate.is_known(client) {
+    match shuts_out(gate, policy, client) {
         true => Err(DoorReason::UnknownClient),
         false => Ok(()),
     }
+}
+
+/// Whether the mode leaves a connection's client nothing that it could ask for.
+pub fn is_shut_out(gate: &Gate, client: IpAddr) -> bool {
+    // First, as it is almost always the answer.
+    gate.mode.mode() == Mode::KnownOnly && shuts_out(gate, &gate.policy.load(), client)
+}
+
+/// Only when nothing it could ask would be served: a path that stays open is told by the request,
+/// and so are a pass and whom a trusted proxy asks for.
+fn shuts_out(gate: &Gate, policy: &Policy, client: IpAddr) -> bool {
+    gate.mode.mode() == Mode::KnownOnly
+        && policy.exempt_paths.is_empty()
+        && policy.pass.is_none()
+        && !policy.client.speaks_for_others(client)
+        && !gate.is_known(client)
 }
 
 /// In `observe` who gets which place is counted and not enforced.

@@ -3,7 +3,9 @@
 mod admission;
 mod blocks;
 
-pub use admission::{Guard, Place, admit, admit_client, admit_total, look, look_at_peer};
+pub use admission::{
+    Guard, Place, admit, admit_client, admit_total, is_shut_out, look, look_at_peer,
+};
 pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
 
 use std::net::{IpAddr, SocketAddr};

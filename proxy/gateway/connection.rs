@@ -19,6 +19,7 @@ use super::paced::{Overdue, PacedStream};
 use super::stream::ClientStream;
 use super::turn::{Asked, Turn};
 use crate::account::Closing;
+use crate::door;
 use crate::head::{self, HeadError};
 use crate::identity::Caller;
 use crate::reason::Reason;
@@ -157,6 +158,8 @@ impl<'app> Connection<'app> {
             Closing::RequestsLimit
         } else if *self.shutdown.borrow() {
             Closing::Drained
+        } else if door::is_shut_out(&self.app.gate, self.caller.address) {
+            Closing::ShutOut
         } else {
             Closing::Request
         }
@@ -228,11 +231,16 @@ impl<'app> Connection<'app> {
             0 => (self.deadlines.request_header, Closing::NoRequest),
             _ => (self.deadlines.keepalive, Closing::KeepaliveIdle),
         };
-        if !*self.shutdown.borrow() {
+        let until = Instant::now() + idle;
+        while !*self.shutdown.borrow() {
+            let left = until.saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
-                read = timeout(idle, stream.fill()) => return read.map_err(|_| End::Quiet(closing)),
+                read = timeout(left, stream.fill()) => return read.map_err(|_| End::Quiet(closing)),
                 _ = self.shutdown.changed() => {}
+            }
+            if door::is_shut_out(&self.app.gate, self.caller.address) {
+                return Err(End::Quiet(Closing::ShutOut));
             }
         }
         let grace = idle.min(DRAIN_GRACE);

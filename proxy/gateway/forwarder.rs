@@ -16,6 +16,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::exchange::{Ending, Exchange};
 use super::paced::Overdue;
 use super::upgrade::Connector;
+use crate::door;
 use crate::forward::fields;
 use crate::pass;
 use crate::reason::Reason;
@@ -164,7 +165,9 @@ impl ProxyHttp for Forwarder {
         let unframed = session.req_header().version == Version::HTTP_10
             && response.remove_header(&TRANSFER_ENCODING).is_some();
         // Pingora has its own reading of the request's `Connection`, and knows of no draining.
-        if unframed || !exchange.keep_alive || exchange.gate.draining.load(Relaxed) {
+        let ends = exchange.gate.draining.load(Relaxed)
+            || door::is_shut_out(&exchange.gate, exchange.peer);
+        if unframed || ends || !exchange.keep_alive {
             session.set_keepalive(None);
         }
         Ok(())

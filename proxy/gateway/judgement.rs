@@ -11,6 +11,7 @@ use tidegate_limit::GaugePermit;
 use super::exchange::{Exchange, Held};
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
+use crate::door;
 use crate::gate::Gate;
 use crate::head::{Head, HeadError};
 use crate::identity::{Caller, Identity, identify};
@@ -230,8 +231,12 @@ impl Judge<'_> {
     /// Whether the connection itself is refused with the request. A trusted proxy's is not, when it
     /// asks for somebody who is blocked: others are served over it.
     fn ends_with(&self, refusal: &Refusal, client: IpAddr) -> bool {
-        refusal.reason == Reason::Blocked
-            && (self.caller.address == client || self.is_peer_blocked(client))
+        match refusal.reason {
+            Reason::Blocked => self.caller.address == client || self.is_peer_blocked(client),
+            // Nothing else of it would be served, and a new connection is closed for less.
+            Reason::UnknownClient => door::is_shut_out(self.gate, self.caller.address),
+            _ => false,
+        }
     }
 
     fn account_for(

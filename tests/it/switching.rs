@@ -1,5 +1,7 @@
 //! Modes: who is served in `known-only`, from when on, for how long, and what survives.
 
+mod at_once;
+
 use std::time::{Duration, Instant};
 
 use crate::harness::{

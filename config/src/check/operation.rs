@@ -17,6 +17,7 @@ pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> Kn
     let Stay(duration) = findings.read_or(raw.r#for, Stay(KnownOnly::default().duration));
     let paths: Vec<PathPrefix> = findings.read_all(&raw.exempt_paths);
     KnownOnly {
+        minimum: raw.minimum.unwrap_or(KnownOnly::default().minimum),
         duration,
         exempt_paths: paths.into_iter().map(|PathPrefix(path)| path).collect(),
     }

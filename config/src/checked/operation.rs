@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,6 +15,8 @@ pub struct KnownOnly {
     pub duration: Duration,
     /// Paths that stay open to everybody, with those below them; each starts with `/`.
     pub exempt_paths: Vec<String>,
+    /// Known prefixes without which it is not switched to.
+    pub minimum: NonZeroU32,
 }
 
 impl Default for KnownOnly {
@@ -21,6 +24,7 @@ impl Default for KnownOnly {
         KnownOnly {
             duration: Duration::from_secs(30 * 60),
             exempt_paths: Vec::new(),
+            minimum: NonZeroU32::MIN,
         }
     }
 }

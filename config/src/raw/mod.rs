@@ -286,6 +286,10 @@ pub(crate) struct KnownOnly {
     #[serde(default)]
     #[schemars(example = serde_json::json!(["/healthz"]))]
     pub(crate) exempt_paths: Vec<Written<PathPrefix>>,
+    /// Known prefixes that there have to be before it can be switched to without
+    /// --force. Default: 1.
+    #[schemars(range(min = 1, max = 4_000_000), example = 100)]
+    pub(crate) minimum: Option<NonZeroU32>,
 }
 
 /// How long each step may take.

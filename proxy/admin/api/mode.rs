@@ -13,6 +13,7 @@ use super::{Answer, Operator, Shared, body, changed_with};
 use crate::admin::Problem;
 use crate::admin::wire::{Changed, ModeRequest};
 use crate::clock;
+use crate::gate::Gate;
 use crate::mode::{Change, Record};
 
 pub(super) async fn show(State(admin): Shared) -> Json<Record> {
@@ -32,12 +33,8 @@ pub(super) async fn set(
         );
         Problem::new(StatusCode::BAD_REQUEST, detail)
     })?;
-    let known = admin.gate.known_prefixes();
-    if mode == Mode::KnownOnly && known == 0 && !request.force {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "the known set is empty, so every client would be refused; add customers with `tidegate known add ADDRESS`, name their files under [known] files, or insist with --force",
-        ));
+    if mode == Mode::KnownOnly && !request.force {
+        refuse_few(&admin.gate)?;
     }
     let now = clock::unix_seconds();
     let lasting = lasting(&request, mode, admin.gate.policy.load().known_only_for)?;
@@ -49,6 +46,8 @@ pub(super) async fn set(
         set_by: Some(by.clone()),
     };
     let record = admin.gate.mode.set(change, now);
+    // Idle connections look whether they still may stay.
+    admin.gate.told.send_modify(|_| ());
     tracing::warn!(
         by = record.set_by,
         until = record.until.map(clock::timestamp),
@@ -64,6 +63,19 @@ pub(super) async fn set(
     };
     let note = admin.audited(&by, change).await;
     Ok(changed_with(note, record, move || admin.gate.mode.save()).await)
+}
+
+/// With too few known customers the switch would lock out most of them.
+fn refuse_few(gate: &Gate) -> Result<(), Problem> {
+    let (known, minimum) = (gate.known_prefixes(), gate.policy.load().known_only_minimum);
+    let detail = match known {
+        0 => "the known set is empty, so every client would be refused; add customers with `tidegate known add ADDRESS`, name their files under [known] files, or insist with --force".to_owned(),
+        known if known < minimum.get() as usize => format!(
+            "there are {known} known prefixes, and known_only.minimum is {minimum}: as if a file was lost; look at `tidegate known list`, or insist with --force"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Problem::new(StatusCode::CONFLICT, detail))
 }
 
 /// How long a mode is to last; `None` for until it is switched again.

@@ -20,6 +20,7 @@ use super::frames::Abuse;
 use super::watched::{Watch, Watched};
 use super::{Http2, Taken};
 use crate::account::Closing;
+use crate::door;
 use crate::head::MAX_HEAD;
 
 /// Streams of one connection at a time, as most servers allow (RFC 9113 section 6.5.2 advises no
@@ -53,7 +54,8 @@ const CROSSING: Duration = Duration::from_millis(300);
 #[expect(clippy::large_enum_variant, reason = "made to be taken apart at once")]
 enum Event {
     Request(Request<RecvStream>, SendResponse<Bytes>),
-    Shutdown,
+    /// The mode has changed, or the gate goes down.
+    Told,
     Idle,
     Abuse(Abuse),
     /// It broke, or was closed by the client.
@@ -138,7 +140,7 @@ impl Greeted {
                 return Event::Idle;
             }
             Some((_, until)) => until.saturating_duration_since(Instant::now()),
-            None if *shutdown.borrow() => return Event::Shutdown,
+            None if *shutdown.borrow() => return Event::Told,
             None => {
                 let deadlines = &self.of.app.gate.policy.load().deadlines;
                 match self.requests {
@@ -151,7 +153,7 @@ impl Greeted {
         let abuse = poll_fn(|_| self.watch.abuse().map_or(Poll::Pending, Poll::Ready));
         tokio::select! {
             biased;
-            _ = shutdown.changed(), if !leaving => Event::Shutdown,
+            _ = shutdown.changed(), if !leaving => Event::Told,
             accepted = self.frames.accept() => match accepted {
                 Some(Ok((request, respond))) => Event::Request(request, respond),
                 Some(Err(error)) => Event::Over(closing_of_error(&error)),
@@ -166,7 +168,7 @@ impl Greeted {
     fn meet(&mut self, event: Event) -> Option<Closing> {
         match event {
             Event::Request(request, respond) => self.request(request, respond),
-            Event::Shutdown => self.leave(Closing::Drained),
+            Event::Told => self.look(),
             // A request may be on its way while the client is told.
             Event::Idle => match (self.leaving, self.requests) {
                 (Some((why, _)), _) => Some(why),
@@ -211,6 +213,17 @@ impl Greeted {
         }
         match self.requests >= most.get() {
             true => self.leave(Closing::RequestsLimit),
+            false => None,
+        }
+    }
+
+    /// Looks whether the connection may stay.
+    fn look(&mut self) -> Option<Closing> {
+        if *self.of.shutdown.borrow() {
+            return self.leave(Closing::Drained);
+        }
+        match door::is_shut_out(&self.of.app.gate, self.of.caller.address) {
+            true => self.leave(Closing::ShutOut),
             false => None,
         }
     }

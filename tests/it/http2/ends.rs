@@ -203,3 +203,15 @@ fn streams_go_on_when_certificates_are_read_again() {
     latch.open();
     assert_eq!(client.wait(slow).unwrap().text(), "/slow");
 }
+
+#[test]
+fn a_strangers_idle_connection_ends_at_the_switch_to_known_only() {
+    let app = App::echoing_paths();
+    let (gate, trust) = serving(&app, "");
+    let client = Http2::open(&gate, &trust);
+    assert_eq!(client.get("/").status, 200);
+    gate.verb(&["known", "add", "192.0.2.1"]).good();
+    gate.verb(&["mode", "known-only"]).good();
+    assert_eq!(client.ended(), None, "ended in order");
+    eventually("it is counted", || gate.ended("shut_out") == 1.0);
+}
