@@ -19,13 +19,15 @@ use crate::descriptors::{self, Room};
 use crate::door::Blocks;
 use crate::forward::Upstream;
 use crate::gate::Gate;
-use crate::known::{Book, KnownFiles};
+use crate::known::{Book, Customers, KnownFiles};
+use crate::learn::{Keeper, Learned};
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
+use crate::pass::{Keys, Passes, Revocations};
 use crate::policy::Upstreams;
 use crate::prefixes::{self, Published};
-use crate::reload::{Reloader, Running};
+use crate::reload::{Reloader, Running, read_keys};
 use crate::state::StateFile;
 use crate::tenants::{Moved, Moves, Roster};
 
@@ -41,6 +43,7 @@ pub struct Inputs {
     pub room: Room,
     known: KnownFiles,
     roster: Roster,
+    keys: Option<Arc<Keys>>,
     listeners: Listeners,
 }
 
@@ -53,6 +56,10 @@ pub struct Built {
     pub reloader: Reloader,
     /// Who is blocked.
     pub blocks: Blocks,
+    /// Who the app says is a customer.
+    pub learned: Arc<Keeper>,
+    /// Which passes are not believed any more.
+    pub revocations: Revocations,
 }
 
 impl Inputs {
@@ -65,6 +72,7 @@ impl Inputs {
             room: descriptors::fit(&config)?,
             known: KnownFiles::read(&config.known.files)?,
             roster: Roster::read(&config)?,
+            keys: read_keys(&config)?,
             listeners: Listeners::read(&config)?,
             config,
         })
@@ -85,6 +93,7 @@ impl Inputs {
             room,
             known,
             roster,
+            keys,
             listeners,
         } = self;
         let directory = config.state.directory.clone();
@@ -96,13 +105,16 @@ impl Inputs {
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
         let (mode, sample) = (config.mode, config.log.sample);
-        let running = Running::new(config, room.caps, upstreams, roster);
+        let running = Running::new(config, room.caps, upstreams, roster, keys);
         for warning in running.warnings().into_iter().chain(listeners.warnings()) {
             tracing::warn!("{warning}");
         }
         let policy = running.policy(&moves.list(), &limits)?;
         limits.table.put_in_force();
+        let (learned, arrivals) = Learned::new();
         let gate = Arc::new(Gate {
+            learned,
+            passes: Passes::default(),
             policy: ArcSwap::from_pointee(policy),
             known: Published::of(book.layers()),
             blocks: Published::default(),
@@ -124,13 +136,20 @@ impl Inputs {
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
-        let reloader = Reloader::new(gate.clone(), running, book, moves, traffic.clone());
+        let learned = Keeper::start(gate.clone(), &directory, arrivals)
+            .context("the threads that learn customers")?;
+        let known = Customers::new(gate.clone(), book, learned.clone());
+        let reloader = Reloader::new(gate.clone(), running, known, moves, traffic.clone());
         let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
         let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
+        let passes = StateFile::new(&directory, "passes.json");
+        let revocations = Revocations::open(gate.clone(), passes, clock::unix_seconds());
         Ok(Built {
             gate,
             reloader,
             blocks,
+            learned,
+            revocations,
         })
     }
 }

@@ -44,7 +44,7 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Claims<'policy> {
     /// Tokens, the narrowest limit first.
-    pub tokens: ArrayVec<Claim<'policy>, 4>,
+    pub tokens: ArrayVec<Claim<'policy>, 5>,
     /// Places in flight, the narrowest cap first.
     pub places: ArrayVec<Place, 2>,
 }
@@ -99,8 +99,14 @@ impl<'policy> Claims<'policy> {
         claims
     }
 
+    /// Adds the limit of the pass that lets the request in: few share one, so it is the narrowest.
+    pub fn pass(&mut self, limit: &'policy NamedLimit, key: Key) {
+        let reason = Reason::PassRate;
+        let _ = self.tokens.try_insert(0, Claim { limit, key, reason });
+    }
+
     fn token(&mut self, limit: &'policy NamedLimit, key: Key, reason: Reason) {
-        // There is room: a route has one limit, and the others are three.
+        // There is room: a route has one limit, and the others are four.
         let _ = self.tokens.try_push(Claim { limit, key, reason });
     }
 

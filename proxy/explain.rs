@@ -9,14 +9,15 @@ use ipnet::IpNet;
 use tidegate_config::{Mode, Per};
 use tidegate_limit::Decision;
 
-use crate::admin::wire::{Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
+use crate::admin::wire::{Explanation, InFlight, Pass, Route, Tenant, Tokens, Use, Verdict};
 use crate::claims::{Claim, Claims, Place};
 use crate::door;
 use crate::gate::Gate;
 use crate::head::{self, Head, MAX_FIELDS};
 use crate::identity::{Identity, identify};
 use crate::known::Entry;
-use crate::policy::{ClientRules, Policy};
+use crate::pass::Presented;
+use crate::policy::Policy;
 use crate::prefixes::Added;
 use crate::reason::Reason;
 use crate::refuse::status;
@@ -61,12 +62,13 @@ pub fn explain(
     let limits: Vec<Tokens> = tokens.collect();
     Ok(Explanation {
         address,
-        client: prefix(address, rules),
+        client: rules.prefix(address),
         network: network(&policy, address),
         speaks_for_others: rules.speaks_for_others(address),
         mode: gate.mode.record(),
         known_by: listed.known_by,
         admitted: case.request.admitted,
+        pass: pass(&case),
         blocked_by: listed.blocked_by,
         exempt_path: case.request.exempt,
         connections: Use {
@@ -112,15 +114,6 @@ fn described(head: &Head) -> String {
     format!("{} {}{}", head.method, head.authority, head.path)
 }
 
-fn prefix(address: IpAddr, rules: &ClientRules) -> IpNet {
-    let length = match address {
-        IpAddr::V4(_) => rules.ipv4_prefix,
-        IpAddr::V6(_) => rules.ipv6_prefix,
-    };
-    // The lengths were checked; an address stands for itself where they were not.
-    IpNet::new(address, length).map_or(address.into(), |net| net.trunc())
-}
-
 fn network(policy: &Policy, address: IpAddr) -> Option<IpNet> {
     let length = policy.client.ipv6_network.filter(|_| address.is_ipv6())?;
     Some(IpNet::new(address, length).ok()?.trunc())
@@ -146,6 +139,19 @@ fn tenant(policy: &Policy, identity: &Identity) -> Option<Tenant> {
         own: tenant.tier.own,
         source: tenant.source.map(str::to_owned),
     })
+}
+
+fn pass(case: &Case) -> Option<Pass> {
+    case.policy.pass.as_ref()?;
+    match case.request.pass {
+        Presented::Nothing => None,
+        Presented::Invalid => Some(Pass::Invalid),
+        Presented::Valid(held) => Some(Pass::Valid {
+            id: held.pass.id,
+            issued: held.pass.issued,
+            expires: held.pass.expires,
+        }),
+    }
 }
 
 fn tokens(claim: &Claim, case: &Case) -> Tokens {
@@ -186,6 +192,7 @@ fn set_in(reason: Reason, case: &Case) -> String {
         None => key.to_owned(),
     };
     match reason {
+        Reason::PassRate => "known.pass.limit".to_owned(),
         Reason::ClientRate => "client.limit".to_owned(),
         Reason::NetworkRate => "client.ipv6_network.limit".to_owned(),
         Reason::TenantRate => of_tenant("limit"),

@@ -1,6 +1,7 @@
 //! What the stages share: the policy, the known set and the mode, each swapped whole; the counters;
 //! the account.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,9 +14,11 @@ use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
+use crate::learn::Learned;
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
+use crate::pass::{Passes, Presented};
 use crate::policy::Policy;
 use crate::prefixes::Published;
 use crate::verdict::{Case, Request};
@@ -27,6 +30,10 @@ pub struct Gate {
     pub policy: ArcSwap<Policy>,
     /// Who is a known customer.
     pub known: Published,
+    /// Who has become one because the app said so.
+    pub learned: Learned,
+    /// Passes: which are revoked, and how many there were.
+    pub passes: Passes,
     /// Who is shut out.
     pub blocks: Published,
     /// `observe`, `normal` or `known-only`.
@@ -53,6 +60,23 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Whether the address is a known customer's, by what files, operators or the app said.
+    pub fn is_known(&self, address: IpAddr) -> bool {
+        self.known.contains(address) || self.learned.contains(address)
+    }
+
+    /// How many prefixes are known. One that is both listed and learned counts twice.
+    pub fn known_prefixes(&self) -> usize {
+        self.known.len() + self.learned.len()
+    }
+
+    fn presented(&self, policy: &Policy, head: &Head) -> Presented {
+        match &policy.pass {
+            Some(rules) => rules.presented(head, &self.passes.revoked.load(), &self.limits.hasher),
+            None => Presented::Nothing,
+        }
+    }
+
     /// Everything that decides about one request now.
     pub fn case<'request, 'gate>(
         &'gate self,
@@ -64,7 +88,7 @@ impl Gate {
         policy.client_limit.limiter.prefetch(identity.client_key);
         let route = policy.routes.find(head);
         let for_the_gate = is_last(head);
-        let known = self.known.contains(identity.client);
+        let known = self.is_known(identity.client);
         // One look at both: the share belongs to the mode.
         let in_force = self.mode.in_force();
         Case {
@@ -75,6 +99,7 @@ impl Gate {
                 route,
                 known,
                 admitted: !known && self.mode.admits(in_force, &policy.client, identity.client),
+                pass: self.presented(policy, head),
                 blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate,

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use arrayvec::ArrayString;
+use ipnet::IpNet;
 use tidegate_config::{AddressFrom, LONGEST_TENANT, TenantFrom};
 use tidegate_limit::{Domain, Key, KeyHasher};
 
@@ -80,6 +81,16 @@ impl ClientRules {
                 hasher.key(domain, &prefix.octets())
             }
         }
+    }
+
+    /// The prefix that makes a client.
+    pub fn prefix(&self, client: IpAddr) -> IpNet {
+        let length = match client {
+            IpAddr::V4(_) => self.ipv4_prefix,
+            IpAddr::V6(_) => self.ipv6_prefix,
+        };
+        // The lengths were checked; an address stands for itself where they were not.
+        IpNet::new(client, length).map_or(client.into(), |net| net.trunc())
     }
 
     /// The wider network that has a limit of its own, as a key.
@@ -216,7 +227,8 @@ fn from_header<'request>(head: &Head<'request>, name: &str) -> Option<&'request 
         .and_then(|value| std::str::from_utf8(value).ok())
 }
 
-fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
+/// The value of a cookie: the one there is, as of two the app may read the other one.
+pub fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
     let cookies = head
         .values("cookie")
         .filter_map(|value| std::str::from_utf8(value).ok());

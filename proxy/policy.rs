@@ -13,7 +13,9 @@ use tidegate_config::{AddressFrom, Config, Connections, Deadlines};
 
 use crate::forward::Upstream;
 use crate::head::has_prefix;
+use crate::learn::Confirming;
 use crate::limits::{Limits, NamedLimit};
+use crate::pass;
 use crate::route::{Route, Routes};
 use crate::tenants::{Moved, Roster, Tenants};
 
@@ -38,6 +40,10 @@ pub struct Policy {
     pub tenants: Option<Tenants>,
     /// Where requests go; first match wins.
     pub routes: Routes,
+    /// Which responses confirm customers, when any do.
+    pub confirming: Option<Arc<Confirming>>,
+    /// How customers come in from new addresses, when there are passes.
+    pub pass: Option<Arc<pass::Rules>>,
     /// What stays open in `known-only`.
     pub exempt_paths: Vec<String>,
     /// How long things may take. What a forwarded request keeps of all this to its end.
@@ -155,6 +161,9 @@ impl Policy {
             tls_handshakes: config.connections.tls_handshakes,
             tenants: Tenants::new(config, roster, moves, limits)?,
             routes: routes(config, upstreams, limits)?,
+            confirming: confirming(config)?,
+            // Their keys are not in the configuration.
+            pass: None,
             exempt_paths: config.known_only.exempt_paths.clone(),
             deadlines: Arc::new(config.deadlines.clone()),
             ratelimit_fields: config.refusal.ratelimit_fields,
@@ -169,6 +178,12 @@ impl Policy {
             .iter()
             .any(|prefix| has_prefix(path, prefix))
     }
+}
+
+fn confirming(config: &Config) -> anyhow::Result<Option<Arc<Confirming>>> {
+    let learn = config.known.learn.as_ref();
+    let rules = learn.map(Confirming::new).transpose();
+    Ok(rules.context("known.learn")?.map(Arc::new))
 }
 
 fn routes(config: &Config, upstreams: &Upstreams, limits: &Limits) -> anyhow::Result<Routes> {

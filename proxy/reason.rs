@@ -9,6 +9,8 @@ pub enum Reason {
     UnknownClient,
     /// An operator shut the client out.
     Blocked,
+    /// The rate of the pass that lets the client in is spent.
+    PassRate,
     /// The client's rate is spent.
     ClientRate,
     /// The rate of the client's wider network is spent.
@@ -73,9 +75,10 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 32] = [
+    pub const ALL: [Reason; 33] = [
         Reason::UnknownClient,
         Reason::Blocked,
+        Reason::PassRate,
         Reason::ClientRate,
         Reason::NetworkRate,
         Reason::TenantRate,
@@ -113,6 +116,7 @@ impl Reason {
         match self {
             Reason::UnknownClient => "unknown_client",
             Reason::Blocked => "blocked",
+            Reason::PassRate => "pass_rate",
             Reason::ClientRate => "client_rate",
             Reason::NetworkRate => "network_rate",
             Reason::TenantRate => "tenant_rate",

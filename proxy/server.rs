@@ -37,6 +37,8 @@ const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 1460;
 /// How long threads may take to end once all connections have.
 const RUNTIME_END: Duration = Duration::from_secs(2);
+/// How long the learned customers may take to be read again. Without them it serves, too.
+const STORE_TAKEN: Duration = Duration::from_secs(2);
 
 /// Serves until a signal says otherwise, or another process goes on with it. `origin` is how that one
 /// is started, `predecessor` what this one takes over from.
@@ -72,6 +74,8 @@ pub fn run(
         gate,
         reloader,
         blocks,
+        learned,
+        revocations,
     } = inputs.build(log, hasher, traffic.handle())?;
     // As late as can be: what the process before this one counts from here on is lost.
     if let Some(before) = &mut predecessor {
@@ -81,18 +85,23 @@ pub fn run(
     let accepting = traffic.spawn(accept(&gate, sockets.traffic, idle_a_thread, &draining));
     let earlier = predecessor.as_deref_mut().map(Predecessor::take_state);
     let earlier = earlier.transpose()?;
+    if predecessor.is_some() {
+        // What the process before this one learned last.
+        learned.save_within(STORE_TAKEN);
+    }
     sockets.admin.own();
     let (ending, ends) = Ending::new();
     let admin = Admin {
         gate: gate.clone(),
         reloader,
         blocks,
+        revocations,
         addresses: sockets.addresses.clone(),
         audit: Audit::open(&directory),
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),
-        upgrader: Upgrader::new(gate.clone(), origin, directory, copies),
+        upgrader: Upgrader::new(gate.clone(), learned.clone(), origin, directory, copies),
         earlier,
         ending,
         changes: Arc::default(),
@@ -112,6 +121,7 @@ pub fn run(
     gate.told.send_replace(true);
     drain(&gate, &traffic, accepting, &admin.ends, end);
     traffic.shutdown_timeout(RUNTIME_END);
+    learned.save_within(RUNTIME_END);
     admin.stop(end);
     drop(log_guard);
     Ok(())
@@ -133,7 +143,7 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     tracing::info!(
         "mode {}, {} known prefixes",
         gate.mode.mode(),
-        gate.known.len()
+        gate.known_prefixes()
     );
 }
 

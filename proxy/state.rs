@@ -89,6 +89,13 @@ pub fn take() {
     *OURS.write().unwrap_or_else(PoisonError::into_inner) = true;
 }
 
+/// Writes to a state file, if they are this process's to write; they stay so meanwhile. Not to be
+/// nested.
+pub fn if_ours<T>(write: impl FnOnce() -> T) -> Option<T> {
+    let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
+    ours.then(write)
+}
+
 /// Makes the state directory, readable by its owner alone.
 ///
 /// # Errors

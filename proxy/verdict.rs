@@ -16,6 +16,7 @@ use tidegate_limit::{Now, Quota};
 use crate::claims::{Claims, Permits};
 use crate::identity::Identity;
 use crate::limits::Limits;
+use crate::pass::{Held, Presented};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::route::Route;
@@ -29,6 +30,8 @@ pub struct Request<'request> {
     pub known: bool,
     /// Whether `known-only` lets its client in without that, as one of a share of the unknown.
     pub admitted: bool,
+    /// The pass that it presents.
+    pub pass: Presented,
     /// Whether an operator shut its client out.
     pub blocked: bool,
     /// Whether its path stays open in `known-only`.
@@ -143,7 +146,24 @@ impl<'request> Case<'request, '_> {
     /// What the request takes.
     pub fn claims(&self) -> Claims<'request> {
         let hasher = &self.limits.hasher;
-        Claims::of(self.policy, hasher, self.identity, self.request.route)
+        let mut claims = Claims::of(self.policy, hasher, self.identity, self.request.route);
+        if let (Some(rules), Some(held)) = (&self.policy.pass, self.let_in_by()) {
+            claims.pass(&rules.limit, held.key);
+        }
+        claims
+    }
+
+    /// The pass without which the request would be shut out. Where it would be let in anyway, its pass
+    /// has no limit.
+    pub fn let_in_by(&self) -> Option<Held> {
+        let Request {
+            known,
+            admitted,
+            exempt,
+            ..
+        } = self.request;
+        let needed = self.mode == Mode::KnownOnly && !known && !admitted && !exempt;
+        self.request.pass.held().filter(|_| needed)
     }
 
     /// How many tokens it takes from each limit.
@@ -156,6 +176,6 @@ impl<'request> Case<'request, '_> {
 impl Request<'_> {
     /// Whether `known-only` would refuse this request.
     pub fn is_shut_out(&self) -> bool {
-        !self.known && !self.admitted && !self.exempt
+        !self.known && !self.admitted && !self.exempt && self.pass.held().is_none()
     }
 }

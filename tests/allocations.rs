@@ -14,14 +14,21 @@ mod world;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use pingora_http::{RequestHeader, ResponseHeader};
 use tidegate::claims::Permits;
 use tidegate::door::{self, DoorReason};
 use tidegate::gate::Gate;
 use tidegate::head::{self, MAX_FIELDS};
+use tidegate::learn::{Confirmable, Confirming, Learned};
+use tidegate::mode::Change;
+use tidegate::pass::{Keys, Pass, Rules};
+use tidegate::policy::Policy;
 use tidegate::prefixes::PrefixSet;
 use tidegate::reason::Reason;
+use tidegate_config::{Config, MINIMAL, Mode, Share};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -126,6 +133,90 @@ fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_lin
     }
     let (allocations, ()) = counted(refuse);
     assert_eq!(allocations, 0, "refusing a connection");
+}
+
+#[test]
+fn a_pass_is_looked_at_without_an_allocation_whatever_it_is() {
+    let gate = world::gate(PrefixSet::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pass.key");
+    Keys::renew(&file).unwrap();
+    Keys::renew(&file).unwrap();
+    let keys = Arc::new(Keys::read(&file).unwrap());
+    let good = Pass::issue(None, 1, u64::from(u32::MAX)).unwrap();
+    let good = good.seal(&keys, 0).to_string();
+    let minimal = format!(
+        "{MINIMAL}\n[known.learn]\nheader = \"x-known\"\n[known.pass]\nkey_file = \"unused\"\n"
+    );
+    let passes = Config::parse(&minimal, None).unwrap().known.pass.unwrap();
+    let rules = Rules::new(&passes, keys, &gate.limits).unwrap();
+    let policy = Arc::into_inner(
+        gate.policy
+            .swap(world::gate(PrefixSet::default()).policy.load_full()),
+    )
+    .unwrap();
+    gate.policy.store(Arc::new(Policy {
+        pass: Some(Arc::new(rules)),
+        ..policy
+    }));
+    gate.mode.set(
+        Change {
+            mode: Mode::KnownOnly,
+            admit_unknown: Share::NONE,
+            goes_on: false,
+            until: None,
+            reason: None,
+            set_by: None,
+        },
+        0,
+    );
+    let stranger = [192, 0, 2, 1].into();
+    let forged = format!("B{}", &good[1..]);
+    let _ = judge(&gate, stranger, &world::request("/search"));
+    for (value, refusal) in [
+        (good.as_str(), None),
+        (&forged, Some(Reason::UnknownClient)),
+        (&good[1..], Some(Reason::UnknownClient)),
+    ] {
+        let request = format!(
+            "GET /search HTTP/1.1\r\nHost: a\r\nX-Tenant: acme\r\nCookie: a=b; tidegate_pass={value}\r\n\r\n"
+        );
+        let (allocations, verdict) = counted(|| judge(&gate, stranger, request.as_bytes()));
+        assert_eq!((allocations, verdict.err()), (0, refusal), "{value}");
+    }
+}
+
+#[test]
+fn a_response_confirms_without_an_allocation() {
+    let gate = world::gate(PrefixSet::default());
+    let learn = "[known.learn]\nheader = \"x-tidegate-known\"\n";
+    let config = Config::parse(&format!("{MINIMAL}\n{learn}"), None).unwrap();
+    let rules = Confirming::new(config.known.learn.as_ref().unwrap()).unwrap();
+    let confirmable = Confirmable {
+        by: Arc::new(rules),
+        prefix: "192.0.2.1/32".parse().ok(),
+    };
+    let request = RequestHeader::build("GET", b"/", None).unwrap();
+    let (queue, arrivals) = Learned::new();
+    let gate = Gate {
+        learned: queue,
+        ..gate
+    };
+    let confirm = || {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        response.append_header("x-tidegate-known", "1").unwrap();
+        counted(|| confirmable.look_at(&gate, &request, &mut response))
+    };
+    let _ = confirm();
+    assert_eq!(confirm(), (0, true));
+    assert_eq!(arrivals.try_iter().count(), 2);
+    // More than there is room for.
+    for _ in 0..10_000 {
+        assert_eq!(confirm(), (0, true));
+    }
+    let [accepted, dropped, _] = gate.learned.confirmations();
+    assert_eq!(accepted + dropped, 10_002);
+    assert!(dropped > 0, "the queue has no bound");
 }
 
 #[test]

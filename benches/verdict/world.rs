@@ -11,9 +11,11 @@ use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
 use tidegate::head::Head;
 use tidegate::identity::identify;
+use tidegate::learn::Learned;
 use tidegate::limits::Limits;
 use tidegate::listener::Listeners;
 use tidegate::mode::Switch;
+use tidegate::pass::Passes;
 use tidegate::policy::Policy;
 use tidegate::prefixes::{PrefixSet, Published};
 use tidegate::reason::Reason;
@@ -82,6 +84,8 @@ pub fn gate(known: PrefixSet) -> Gate {
     Gate {
         policy: ArcSwap::from_pointee(policy.expect("limits that can be counted")),
         known: Published::of(known),
+        learned: Learned::new().0,
+        passes: Passes::default(),
         blocks: Published::default(),
         mode: Switch::open(nowhere, config.mode, 0),
         limits,

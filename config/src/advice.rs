@@ -52,7 +52,7 @@ pub(crate) fn listed(items: &[&str], quote: &str, last: &str) -> String {
 
 /// The tables that are named for a key which several have. A key of more tables
 /// than that says little about what was meant.
-const MOST_HOMES: usize = 5;
+const MOST_HOMES: usize = 6;
 
 /// What to do about a key that `table` does not have.
 pub(crate) fn unknown_key(root: &Value, table: &Value, key: &str) -> String {
@@ -186,7 +186,10 @@ mod tests {
         let client = &root["properties"]["client"];
         for (key, advice) in [
             ("keepalive", "`keepalive` belongs in [deadlines]"),
-            ("methods", "`methods` belongs in [[route]]"),
+            (
+                "methods",
+                "`methods` belongs in [[known.learn.rules]] or in [[route]]",
+            ),
             (
                 "in_flight",
                 "`in_flight` belongs in [[route]], in [tenants.NAME] or in [tier.NAME]",
@@ -230,8 +233,8 @@ mod tests {
         );
         assert_eq!(
             unknown_key(root, &root["properties"]["tenant"], "limit"),
-            "`limit` belongs in [client.ipv6_network], in [client], in [[route]], in \
-             [tenants.NAME] or in [tier.NAME]"
+            "`limit` belongs in [client.ipv6_network], in [client], in [known.pass], in \
+             [[route]], in [tenants.NAME] or in [tier.NAME]"
         );
         let listed = &root["properties"]["tenants"]["additionalProperties"];
         assert_eq!(

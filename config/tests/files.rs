@@ -85,7 +85,7 @@ fn the_template_explains_every_key_of_the_schema() {
         let is_there = TEMPLATE.lines().any(|line| {
             let line = line.trim_start_matches('#');
             let header = line.trim_matches(['[', ']']);
-            header.split('.').next() == Some(key.as_str())
+            header.split('.').any(|part| part == key)
                 || line.starts_with(&format!("{key} = "))
                 || line.contains(&format!("{{ {key} = "))
                 || line.contains(&format!(", {key} = "))

@@ -356,3 +356,27 @@ fn a_twentieth_of_the_connections_is_reserved_unless_it_is_said() {
         assert_eq!(found, (total, reserved), "{text}");
     }
 }
+
+#[test]
+fn what_confirms_customers_is_read_with_its_defaults() {
+    let config = with(
+        "[known.learn]\nheader = \"X-Customer\"\nrules = [{ path = \"/login\", methods = [\"POST\"], status = 302 }]\n\
+         [known.pass]\nkey_file = \"/etc/tidegate/pass.key\"",
+    );
+    let month = Duration::from_secs(30 * 24 * 60 * 60);
+    let learn = config.known.learn.expect("learning");
+    assert_eq!(learn.header.as_deref(), Some("x-customer"));
+    assert_eq!((learn.keep, learn.max), (month, 100_000));
+    assert_eq!(learn.confirmations.get(), 1);
+    assert_eq!(learn.rules[0].path, "/login");
+    assert_eq!(learn.rules[0].methods, ["POST"]);
+    assert_eq!(learn.rules[0].status, 302);
+    let pass = config.known.pass.expect("passes");
+    assert_eq!(pass.key_file, Path::new("/etc/tidegate/pass.key"));
+    assert_eq!(pass.cookie, "tidegate_pass");
+    assert_eq!(pass.lifetime, month);
+    assert_eq!(pass.limit.rate.to_string(), "10/s");
+    assert_eq!(pass.limit.burst.get(), 20);
+    let nobody = with("").known;
+    assert!(nobody.learn.is_none() && nobody.pass.is_none());
+}

@@ -12,6 +12,7 @@ use super::firsts::Firsts;
 use super::{Facts, LogWriter, Outcome};
 use crate::clock;
 use crate::door::DoorReason;
+use crate::pass::Id;
 
 /// Characters of a path or host that a line holds.
 const MAX_TEXT: usize = 512;
@@ -35,6 +36,8 @@ pub struct Line<'request> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'request str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'request str>,
     #[serde(rename = "http.request.body.size")]
@@ -154,6 +157,7 @@ impl<'request> Line<'request> {
             path: cut(facts.path),
             status: facts.status,
             tenant: facts.tenant.map(cut),
+            pass: facts.pass,
             upstream: facts.upstream,
             received: facts.received,
             sent: facts.sent,

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tidegate_config::Mode;
 
 use crate::door::DoorReason;
+use crate::pass::Id;
 use crate::reason::Reason;
 
 /// How an accounted request ended.
@@ -69,6 +70,8 @@ pub struct Facts<'request> {
     pub status: u16,
     /// The tenant, where it has a name.
     pub tenant: Option<&'request str>,
+    /// The number of the pass that was presented and believed.
+    pub pass: Option<Id>,
     /// The upstream, once there is one.
     pub upstream: Option<&'request str>,
     /// Bytes of the request's body.

@@ -11,6 +11,7 @@ use super::LogWriter;
 use crate::admin::wire::Listener;
 use crate::forward::Health;
 use crate::known::Counts;
+use crate::learn::{self, ProblemKind};
 use crate::mode::Record;
 
 /// What is read off the running gate at the moment of a scrape.
@@ -34,6 +35,10 @@ pub struct Scrape<'gate> {
     pub known_files_rejected: bool,
     /// Changes of those files that were taken over, and those that were not.
     pub known_files_changes: [u64; 2],
+    /// Learned customers.
+    pub learned: learn::Counts,
+    /// Passes: issued, requests that only theirs let in, requests with one that is not believed.
+    pub passes: [u64; 3],
     /// Blocked prefixes.
     pub blocks: usize,
     /// The access log.
@@ -51,6 +56,7 @@ impl Scrape<'_> {
         let mut out = Families::default();
         self.caps_and_mode(&mut out)?;
         self.limiter_and_known(&mut out)?;
+        self.learned(&mut out)?;
         self.log(&mut out)?;
         self.upstreams(&mut out)?;
         self.certificates(&mut out)?;
@@ -113,6 +119,7 @@ impl Scrape<'_> {
         let known = vec![
             (vec!["file"], self.known.files as f64),
             (vec!["operator"], self.known.operators as f64),
+            (vec!["learned"], self.learned.known as f64),
         ];
         out.gauges(
             "known_prefixes",
@@ -137,6 +144,52 @@ impl Scrape<'_> {
             "blocks",
             "Prefixes that operators blocked.",
             self.blocks as f64,
+        )
+    }
+
+    fn learned(&self, out: &mut Families) -> Result<()> {
+        let [accepted, dropped, unattributed] =
+            self.learned.confirmations.map(|count| count as f64);
+        let confirmations = vec![
+            (vec!["accepted"], accepted),
+            (vec!["dropped"], dropped),
+            (vec!["unattributed"], unattributed),
+        ];
+        out.counters(
+            "confirmations_total",
+            "Responses that confirmed a customer, by what became of that.",
+            &["outcome"],
+            confirmations,
+        )?;
+        let [issued, let_in, invalid] = self.passes.map(|count| count as f64);
+        let passes = vec![
+            (vec!["issued"], issued),
+            (vec!["let_in"], let_in),
+            (vec!["invalid"], invalid),
+        ];
+        out.counters(
+            "passes_total",
+            "Passes given to clients, requests let in by theirs alone, and requests with an invalid one.",
+            &["event"],
+            passes,
+        )?;
+        let evicted = vec![(vec![], self.learned.evicted as f64)];
+        out.counters(
+            "learned_evictions_total",
+            "Learned prefixes that left because there were too many.",
+            &[],
+            evicted,
+        )?;
+        let found = self.learned.problem.as_ref().map(|problem| problem.kind);
+        let problems = ProblemKind::ALL.map(|kind| {
+            let is_so = f64::from(u8::from(found == Some(kind)));
+            (vec![kind.label()], is_so)
+        });
+        out.gauges(
+            "learned_store_problem",
+            "1 for what is wrong with the store of learned customers.",
+            &["problem"],
+            problems.into(),
         )
     }
 

@@ -47,6 +47,8 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         clients_tracked_max: gate.limits.table.capacity(),
         evictions: gate.limits.table.evictions(),
         known: admin.reloader.known.counts(),
+        passes: gate.passes.counts(),
+        learned: admin.reloader.known.learned(),
         known_files_rejected: admin.reloader.watched.problem().is_some(),
         known_files_changes: admin.reloader.watched.counts(),
         blocks: admin.blocks.count(),

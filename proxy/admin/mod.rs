@@ -30,6 +30,7 @@ use crate::audit::{Audit, Record, Traffic};
 use crate::clock;
 use crate::door::Blocks;
 use crate::gate::Gate;
+use crate::pass::Revocations;
 use crate::reload::Reloader;
 use crate::upgrade::{Earlier, Upgrader};
 
@@ -51,6 +52,8 @@ pub struct Admin {
     pub reloader: Reloader,
     /// Who is shut out.
     pub blocks: Blocks,
+    /// Which passes are not believed any more.
+    pub revocations: Revocations,
     /// Where it listens.
     pub addresses: Addresses,
     /// Who changed what.

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use tidegate_config::Share;
 
-use super::{Context, Format, block, mode, output};
-use crate::admin::wire::{ExplainQuery, Explanation, Route, Tokens};
+use super::{Context, Format, block, known, mode, output};
+use crate::admin::wire::{ExplainQuery, Explanation, Pass, Route, Tokens};
 use crate::door::DoorReason;
 
 #[derive(Debug, clap::Args)]
@@ -85,6 +85,7 @@ fn write_client(said: &Explanation, out: &mut String) -> fmt::Result {
         )?;
     }
     write_known(said, out)?;
+    write_pass(said, out)?;
     for entry in &said.blocked_by {
         let said = block::end_and_reason(entry);
         writeln!(out, "             BLOCKED in {} {said}", entry.prefix)?;
@@ -137,6 +138,9 @@ fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
     if let Some(reason) = &first.reason {
         write!(out, " ({})", output::plain(reason))?;
     }
+    if let Some(confirmed) = &first.confirmed {
+        write!(out, ", {}", known::confirmations(confirmed))?;
+    }
     match more.len() {
         0 => writeln!(out),
         count => writeln!(out, ", and {count} more"),
@@ -154,6 +158,26 @@ fn write_admitted(said: &Explanation, out: &mut String) -> fmt::Result {
         (share, false) => writeln!(
             out,
             "admitted     no, not one of the {share} of unknown clients"
+        ),
+    }
+}
+
+fn write_pass(said: &Explanation, out: &mut String) -> fmt::Result {
+    match said.pass {
+        None => Ok(()),
+        Some(Pass::Invalid) => writeln!(
+            out,
+            "pass         NOT BELIEVED: expired, revoked, signed with another key, or not whole"
+        ),
+        Some(Pass::Valid {
+            id,
+            issued,
+            expires,
+        }) => writeln!(
+            out,
+            "pass         {id}, of {}, until {}",
+            output::time(issued),
+            output::time(expires)
         ),
     }
 }

@@ -14,6 +14,7 @@ use hyper::Method;
 use super::mode::parse_seconds;
 use super::{Context, Format, output};
 use crate::admin::wire::{Changed, ImportQuery, Imported, KnownList, KnownRequest};
+use crate::learn::Confirmed;
 use crate::prefixes::Added;
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +58,7 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Take a customer out who was added
+    /// Take a customer out who was added or learned
     Remove {
         /// The address or prefix, as it was added
         #[arg(value_name = "ADDRESS")]
@@ -120,6 +121,21 @@ fn change(
     output::text(&format!("{} is {word}{until}\n", changed.now.prefix))
 }
 
+/// How often and when the app confirmed somebody.
+pub(super) fn confirmations(confirmed: &Confirmed) -> String {
+    let Confirmed {
+        first, last, times, ..
+    } = confirmed;
+    match times {
+        1 => format!("confirmed once, {}", output::time(*last)),
+        _ => format!(
+            "confirmed {times} times, first {}, last {}",
+            output::time(*first),
+            output::time(*last)
+        ),
+    }
+}
+
 /// What errors call it.
 fn name(file: &Path) -> String {
     match file == "-" {
@@ -175,6 +191,9 @@ fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Res
         }
         if let Some(reason) = &entry.reason {
             write!(text, "  {}", output::plain(reason))?;
+        }
+        if let Some(confirmed) = &entry.confirmed {
+            write!(text, "  {}", confirmations(confirmed))?;
         }
         text.push('\n');
     }

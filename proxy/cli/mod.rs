@@ -10,6 +10,7 @@ mod init;
 mod known;
 mod mode;
 mod output;
+mod pass;
 mod reload;
 mod run;
 mod status;
@@ -25,6 +26,7 @@ use clap::{Parser, Subcommand};
 use crate::admin::Client;
 use crate::listener::CertificateError;
 use crate::lists::ListError;
+use crate::pass::KeyError;
 
 /// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
 #[derive(Debug, Parser)]
@@ -83,6 +85,9 @@ pub(crate) enum Verb {
     /// Show tenants, or move one to another tier
     #[command(subcommand)]
     Tenant(tenant::Verb),
+    /// Make keys for passes, or revoke passes
+    #[command(subcommand)]
+    Pass(pass::Verb),
     /// Show every fact and rule that decides about a client's request now
     Explain(explain::Arguments),
     /// Show who changed what, when, why and until when
@@ -124,6 +129,7 @@ pub fn main() -> ExitCode {
             eprintln!("tidegate: {error:#}");
             let invalid = error.is::<tidegate_config::Error>()
                 || error.is::<ListError>()
+                || error.is::<KeyError>()
                 || error.is::<CertificateError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }
@@ -143,6 +149,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Known(verb) => known::run(verb, context)?,
         Verb::Block(verb) => block::run(verb, context)?,
         Verb::Tenant(verb) => tenant::run(verb, context)?,
+        Verb::Pass(verb) => pass::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
         Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),

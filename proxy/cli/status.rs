@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use super::{Context, Format, block, mode, output};
 use crate::admin::wire::{Blocks, Listener, Status, Tenants, Upstream};
 use crate::clock;
+use crate::learn::Counts;
 
 /// Seconds before its end from which a certificate is told of: those of public authorities are renewed
 /// a month before.
@@ -80,9 +81,10 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
     let known = &status.known;
     writeln!(
         out,
-        "known        {} prefixes: {} from files, {} from operators",
-        known.prefixes, known.from_files, known.from_operators
+        "known        {} prefixes: {} from files, {} from operators, {} learned",
+        known.prefixes, known.from_files, known.from_operators, known.learned.known
     )?;
+    write_learned(&known.learned, out)?;
     if let Some(problem) = &known.files_problem {
         writeln!(
             out,
@@ -101,6 +103,38 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         log.written, log.sampled_out, log.over_budget, log.lost
     )?;
     write_origin(status, now, out)
+}
+
+/// What keeps customers from becoming known, or from staying so.
+fn write_learned(learned: &Counts, out: &mut String) -> fmt::Result {
+    let [_, dropped, unattributed] = learned.confirmations;
+    if learned.evicted > 0 {
+        writeln!(
+            out,
+            "             FULL: {} learned prefixes have left for others, as known.learn.max is {}",
+            learned.evicted, learned.max
+        )?;
+    }
+    if dropped > 0 {
+        writeln!(
+            out,
+            "             {dropped} confirmations came too fast, and were dropped"
+        )?;
+    }
+    if unattributed > 0 {
+        writeln!(
+            out,
+            "             {unattributed} confirmations were of clients that a trusted proxy did not name"
+        )?;
+    }
+    match &learned.problem {
+        Some(problem) => writeln!(
+            out,
+            "             STORE: {}",
+            output::plain(&problem.detail)
+        ),
+        None => Ok(()),
+    }
 }
 
 /// What an operator has set stays in sight until it is gone.

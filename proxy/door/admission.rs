@@ -44,7 +44,7 @@ pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
     if gate.mode.mode() == Mode::Observe {
         return Ok(());
     }
-    if open >= policy.caps.open_to_all() && !gate.known.contains(client) {
+    if open >= policy.caps.open_to_all() && !gate.is_known(client) {
         return Err(DoorReason::Reserved);
     }
     if policy.client.speaks_for_others(client) {
@@ -107,7 +107,7 @@ pub fn admit_client(gate: &Gate, place: Place, client: IpAddr) -> Result<Guard, 
     enter(gate, &policy, client)?;
     // Places may have become free since: then the reserve is whole without this one.
     let from_reserve = place.reserved && gate.connections.get() > policy.caps.open_to_all();
-    if from_reserve && !gate.known.contains(client) {
+    if from_reserve && !gate.is_known(client) {
         not_in_observe(gate, DoorReason::Reserved)?;
     }
     // Behind a trusted proxy there are many clients: their number is not this peer's doing.
@@ -156,13 +156,14 @@ pub fn is_shut_out(gate: &Gate, client: IpAddr) -> bool {
 }
 
 /// Only when nothing it could ask would be served: a path that stays open is told by the request,
-/// and so is whom a trusted proxy asks for.
+/// and so are a pass and whom a trusted proxy asks for.
 fn shuts_out(gate: &Gate, policy: &Policy, client: IpAddr) -> bool {
     let in_force = gate.mode.in_force();
     in_force.mode == Mode::KnownOnly
         && policy.exempt_paths.is_empty()
+        && policy.pass.is_none()
         && !policy.client.speaks_for_others(client)
-        && !gate.known.contains(client)
+        && !gate.is_known(client)
         && !gate.mode.admits(in_force, &policy.client, client)
 }
 

@@ -83,7 +83,7 @@ impl Blocks {
                 problem => BlockError::Unfit(problem),
             })?;
         self.publish();
-        let known = self.gate.known.overlaps(prefix);
+        let known = self.gate.known.overlaps(prefix) || self.gate.learned.overlaps(prefix);
         let note = known.then(|| match is_one_address(prefix) {
             true => format!("{prefix} is a known customer, and blocked all the same"),
             false => format!("{prefix} holds known customers, who are blocked with it"),

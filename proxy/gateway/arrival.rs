@@ -168,7 +168,7 @@ const CLIENT_LEAST: NonZeroU32 = NonZeroU32::new(8).unwrap();
 /// A place among the handshakes under way. Known clients always get one: whoever fills the places
 /// must not lock them out, and the cap of all connections bounds them.
 fn place(gate: &Arc<Gate>, client: IpAddr) -> Result<Place, DoorReason> {
-    if gate.known.contains(client) {
+    if gate.is_known(client) {
         return Ok(Place {
             _total: None,
             _client: None,

@@ -7,6 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use http::StatusCode;
+use pingora_error::Result;
+use pingora_http::{RequestHeader, ResponseHeader};
 use tidegate_config::Deadlines;
 use tidegate_limit::{GaugePermit, Permit};
 use tokio::task_local;
@@ -14,7 +17,10 @@ use tokio::task_local;
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
 use crate::forward::Upstream;
+use crate::forward::fields::X_FORWARDED_PROTO;
 use crate::gate::Gate;
+use crate::learn::Confirmable;
+use crate::pass::{self, Pass};
 use crate::reason::Reason;
 
 /// A request's places among those in flight, given back when dropped.
@@ -47,6 +53,12 @@ pub struct Exchange {
     pub client: IpAddr,
     /// The tenant, where it has a name.
     pub tenant: Option<Box<str>>,
+    /// What its response may say about the client.
+    pub confirmable: Option<Confirmable>,
+    /// How passes are given.
+    pub passes: Option<Arc<pass::Rules>>,
+    /// The pass that it presented and that is believed.
+    pub pass: Option<Pass>,
     /// Whether it may become a tunnel.
     pub websocket: bool,
     /// For one that may become a tunnel: whether it ended because it was silent for too long.
@@ -105,6 +117,30 @@ impl Exchange {
         ABOUT_TO.try_with(Cell::take).ok().flatten()
     }
 
+    /// Looks whether the response confirms the client, who then becomes known and gets a pass.
+    ///
+    /// # Errors
+    /// When the pass cannot be written into the response.
+    pub fn confirm(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
+        let Some(confirmable) = &self.confirmable else {
+            return Ok(());
+        };
+        let confirmed = confirmable.look_at(&self.gate, request, response);
+        match &self.passes {
+            Some(rules) if confirmed && response.status != StatusCode::SWITCHING_PROTOCOLS => {
+                let secure = self.secure || self.is_said_secure(request);
+                rules.give(&self.gate.passes, self.pass, secure, response)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a trusted proxy says that its client's connection is encrypted.
+    fn is_said_secure(&self, request: &RequestHeader) -> bool {
+        let said = request.headers.get(X_FORWARDED_PROTO);
+        self.trusted && said.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"https"))
+    }
+
     /// Accounts for it.
     pub fn end(&mut self, ending: &Ending) {
         self.accounted = true;
@@ -120,6 +156,7 @@ impl Exchange {
             path: ending.path,
             status: ending.status,
             tenant: self.tenant.as_deref(),
+            pass: self.pass.map(|pass| pass.id),
             upstream: Some(self.upstream.name()),
             received: ending.received,
             sent: ending.sent,

@@ -18,6 +18,7 @@ use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::door;
 use crate::forward::fields;
+use crate::pass;
 use crate::reason::Reason;
 use crate::refuse::{Reply, wants_html};
 
@@ -132,6 +133,12 @@ impl ProxyHttp for Forwarder {
             secure: exchange.secure,
             version: session.req_header().version,
         };
+        if let Some(confirmable) = &exchange.confirmable {
+            confirmable.by.hide_from_app(request);
+        }
+        if let Some(rules) = &exchange.passes {
+            pass::take_out(request, &rules.cookie)?;
+        }
         fields::to_upstream(request, &hop)
     }
 
@@ -151,6 +158,7 @@ impl ProxyHttp for Forwarder {
             }
             session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
         }
+        exchange.confirm(session.req_header(), response)?;
         fields::to_client(response);
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
         // the end of its body instead.

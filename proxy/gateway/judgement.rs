@@ -15,11 +15,13 @@ use crate::door;
 use crate::gate::Gate;
 use crate::head::{Head, HeadError};
 use crate::identity::{Caller, Identity, identify};
+use crate::learn::Confirmable;
+use crate::pass::{Pass, Presented};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::refuse::{Reply, status, wants_html};
 use crate::route::Route;
-use crate::verdict::Refusal;
+use crate::verdict::{Case, Refusal};
 
 /// What is known of a request's connection.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,7 @@ struct Passed<'policy> {
     route: &'policy Route,
     permits: Permits,
     held: Held,
+    pass: Option<Pass>,
 }
 
 impl Judge<'_> {
@@ -62,7 +65,9 @@ impl Judge<'_> {
         let hasher = &self.gate.limits.hasher;
         let certificate = self.caller.certificate.as_deref();
         let identity = identify(&policy, hasher, client, certificate, head);
-        match self.verdict(&policy, head, &identity) {
+        let case = self.gate.case(&policy, head, &identity);
+        let pass = case.request.pass.held().map(|held| held.pass);
+        match self.verdict(case) {
             Ok(passed) => {
                 let exchange = self.exchange(&policy, head, &identity, passed, started);
                 Ok(Box::new(exchange))
@@ -71,7 +76,7 @@ impl Judge<'_> {
                 let html = wants_html(head.values("accept"));
                 let reply = Reply::to_refusal(&refusal, policy.ratelimit_fields, html);
                 let refused = refuse(&reply, self.ends_with(&refusal, client));
-                self.account_for(head, &identity, &refusal, started);
+                self.account_for(head, &identity, pass, &refusal, started);
                 Err(refused)
             }
         }
@@ -89,6 +94,7 @@ impl Judge<'_> {
             route,
             permits,
             held,
+            pass,
         } = passed;
         let tenant = identity.tenant.as_ref().and_then(|tenant| tenant.name);
         Exchange {
@@ -100,6 +106,9 @@ impl Judge<'_> {
             trusted: policy.client.trusts(self.caller.address),
             client: identity.client,
             tenant: tenant.map(Box::from),
+            confirmable: confirmable(policy, identity.client),
+            passes: policy.pass.clone(),
+            pass,
             websocket: head.websocket,
             tunnel_idle: head.websocket.then(Arc::default),
             keep_alive: head.keep_alive && !self.last,
@@ -120,11 +129,9 @@ impl Judge<'_> {
     /// The verdict as the mode enforces it; what it does not enforce is counted.
     fn verdict<'policy>(
         &self,
-        policy: &'policy Policy,
-        head: &Head<'policy>,
-        identity: &Identity<'policy>,
+        mut case: Case<'policy, '_>,
     ) -> Result<Passed<'policy>, Refusal<'policy>> {
-        let mut case = self.gate.case(policy, head, identity);
+        let (policy, identity) = (case.policy, case.identity);
         // A connection that was open before its peer was blocked serves nobody any more.
         case.request.blocked |= self.is_peer_blocked(identity.client);
         let account = &self.gate.account;
@@ -140,6 +147,7 @@ impl Judge<'_> {
         // connection has its place, and the total is only reached when streams have taken it.
         let held = self.stream.then(|| self.hold(policy, identity, known));
         let held = held.transpose()?;
+        self.count_pass(&case);
         let decided = case.decide().or_else(|refusal| match case.mode {
             Mode::Observe => {
                 let route = case.destination()?;
@@ -160,7 +168,18 @@ impl Judge<'_> {
             route,
             permits,
             held,
+            pass: case.request.pass.held().map(|held| held.pass),
         })
+    }
+
+    /// Counts passes that let somebody in, and what is none.
+    fn count_pass(&self, case: &Case) {
+        let passes = &self.gate.passes;
+        match case.request.pass {
+            Presented::Invalid => passes.count_invalid(),
+            Presented::Valid(_) if case.let_in_by().is_some() => passes.count_let_in(),
+            Presented::Valid(_) | Presented::Nothing => {}
+        }
     }
 
     /// The places of a stream: one among all requests in flight, and one of the client's, which has
@@ -224,7 +243,14 @@ impl Judge<'_> {
         }
     }
 
-    fn account_for(&self, head: &Head, identity: &Identity, refusal: &Refusal, started: Instant) {
+    fn account_for(
+        &self,
+        head: &Head,
+        identity: &Identity,
+        pass: Option<Pass>,
+        refusal: &Refusal,
+        started: Instant,
+    ) {
         self.gate.account.request(&Facts {
             outcome: Outcome::Refused(refusal.reason),
             client: identity.client,
@@ -233,6 +259,7 @@ impl Judge<'_> {
             path: head.path,
             status: status(refusal.reason).as_u16(),
             tenant: identity.tenant.as_ref().and_then(|tenant| tenant.name),
+            pass: pass.map(|pass| pass.id),
             upstream: None,
             received: 0,
             sent: 0,
@@ -261,6 +288,7 @@ impl Judge<'_> {
             path: "",
             status: status(reason).as_u16(),
             tenant: None,
+            pass: None,
             upstream: None,
             received: 0,
             sent: 0,
@@ -268,4 +296,14 @@ impl Judge<'_> {
         });
         Reply::to_failure(reason, false)
     }
+}
+
+/// Whom the app may confirm by its response.
+fn confirmable(policy: &Policy, client: IpAddr) -> Option<Confirmable> {
+    let by = policy.confirming.clone()?;
+    let named = !policy.client.speaks_for_others(client);
+    Some(Confirmable {
+        by,
+        prefix: named.then(|| policy.client.prefix(client)),
+    })
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::KnownFiles;
 use super::import::{Facts, Imported, Imports};
+use crate::learn::Confirmed;
 use crate::prefixes::{self, Added, BookError, Layers, PrefixSet, read_prefix};
 use crate::state::{StateError, StateFile};
 
@@ -17,7 +18,7 @@ use crate::state::{StateError, StateFile};
 pub struct Entry {
     /// The prefix.
     pub prefix: IpNet,
-    /// `operator`, `import` with its number, or the file it stands in.
+    /// `operator`, `learned`, `import` with its number, or the file it stands in.
     pub source: String,
     /// The line in that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +29,9 @@ pub struct Entry {
     /// Why it was added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When the app confirmed it, of one that was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Confirmed>,
 }
 
 impl Entry {
@@ -181,6 +185,7 @@ impl Book {
             line: None,
             until: entry.until,
             reason: entry.reason,
+            confirmed: None,
         });
         let imported = self.imported();
         let imported = imported.all().iter().rev().flat_map(|import| {
@@ -191,6 +196,7 @@ impl Book {
                 line: None,
                 until: import.facts.until,
                 reason: import.facts.reason.clone(),
+                confirmed: None,
             })
         });
         let files = self.files();
@@ -201,6 +207,7 @@ impl Book {
             line: Some(line),
             until: None,
             reason: None,
+            confirmed: None,
         });
         added
             .chain(imported)

@@ -9,7 +9,8 @@ use super::book::{Book, Counts, Entry, KnownError};
 use super::files::KnownFiles;
 use super::import::Facts;
 use crate::gate::Gate;
-use crate::prefixes::Added;
+use crate::learn::{self, Keeper};
+use crate::prefixes::{Added, read_prefix};
 use crate::state::StateError;
 
 /// Changes the book, and with it what requests are looked up in. A change may build a large set and waits
@@ -18,16 +19,18 @@ use crate::state::StateError;
 pub struct Customers {
     gate: Arc<Gate>,
     book: Book,
+    learned: Arc<Keeper>,
     /// One change at a time.
     turn: Mutex<()>,
 }
 
 impl Customers {
     /// The book of this gate, whose set is already in force.
-    pub fn new(gate: Arc<Gate>, book: Book) -> Self {
+    pub fn new(gate: Arc<Gate>, book: Book, learned: Arc<Keeper>) -> Self {
         Customers {
             gate,
             book,
+            learned,
             turn: Mutex::new(()),
         }
     }
@@ -66,9 +69,25 @@ impl Customers {
         self.book.counts()
     }
 
+    /// Known prefixes that the app confirmed, and how learning goes.
+    pub fn learned(&self) -> learn::Counts {
+        self.learned.counts()
+    }
+
     /// Entries, at most `limit` of them, that contain `address` if one is given. Goes through all.
     pub fn list(&self, limit: usize, address: Option<IpAddr>) -> Vec<Entry> {
-        self.book.list(limit, address)
+        let mut entries = self.book.list(limit, address);
+        let left = limit.saturating_sub(entries.len());
+        let learned = self.learned.list(left, address).into_iter();
+        entries.extend(learned.map(|(prefix, confirmed)| Entry {
+            prefix,
+            source: "learned".to_owned(),
+            line: None,
+            until: None,
+            reason: None,
+            confirmed: Some(confirmed),
+        }));
+        entries
     }
 
     /// Makes a customer known, from the next request on.
@@ -98,15 +117,20 @@ impl Customers {
         Ok(facts)
     }
 
-    /// Takes a customer out who was added.
+    /// Takes a customer out who was added or learned.
     ///
     /// # Errors
     /// See [`KnownError`].
     pub fn remove(&self, prefix: &str) -> Result<IpNet, KnownError> {
         let _turn = self.turn();
-        let removed = self.book.remove(prefix)?;
-        self.publish();
-        Ok(removed)
+        let net = read_prefix(prefix)?;
+        let forgotten = self.learned.forget(net);
+        match self.book.remove(prefix) {
+            Ok(_) => self.publish(),
+            Err(_) if forgotten => {}
+            Err(error) => return Err(error),
+        }
+        Ok(net)
     }
 
     /// Takes out what has ended, and says whether anything had. Not while another change is under way.

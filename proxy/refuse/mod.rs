@@ -205,6 +205,7 @@ pub fn wants_html<'head>(accept: impl IntoIterator<Item = &'head [u8]>) -> bool 
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::ClientRate
+        | Reason::PassRate
         | Reason::NetworkRate
         | Reason::TenantRate
         | Reason::TenantInFlight

@@ -82,6 +82,7 @@ fn detail(reason: Reason) -> &'static str {
             "This service is under heavy load and serves known customers only for now"
         }
         Reason::Blocked => "Requests from your address are not served for now",
+        Reason::PassRate => "Too many requests came with this pass",
         Reason::ClientRate => "Too many requests came from your address",
         Reason::NetworkRate => "Too many requests came from your network",
         Reason::TenantRate => "Too many requests came for this customer",

@@ -22,9 +22,10 @@ use crate::build::resolved_upstreams;
 use crate::descriptors;
 use crate::forward::Health;
 use crate::gate::Gate;
-use crate::known::{Book, Customers, KnownFiles};
+use crate::known::{Customers, KnownFiles};
 use crate::limits::Limits;
 use crate::listener;
+use crate::pass::{self, KeyError, Keys};
 use crate::policy::{Caps, Policy, Upstreams};
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
@@ -57,19 +58,28 @@ pub struct Running {
     caps: Caps,
     upstreams: Upstreams,
     roster: Roster,
+    /// What signs passes.
+    keys: Option<Arc<Keys>>,
     /// The file as it was, to say what is different.
     written: Written,
 }
 
 impl Running {
     /// A configuration with the upstreams and tenants that it names, and as many connections as fit.
-    pub fn new(config: Config, caps: Caps, upstreams: Upstreams, roster: Roster) -> Self {
+    pub fn new(
+        config: Config,
+        caps: Caps,
+        upstreams: Upstreams,
+        roster: Roster,
+        keys: Option<Arc<Keys>>,
+    ) -> Self {
         let written = config.source.as_deref().map(Written::read);
         Running {
             config,
             caps,
             upstreams,
             roster,
+            keys,
             written: written.unwrap_or_default(),
         }
     }
@@ -84,6 +94,9 @@ impl Running {
     fn changes(&self, next: &Running) -> Vec<String> {
         let mut changes = self.written.changes(&next.written);
         changes.extend(self.roster.changes(&next.roster));
+        if self.keys != next.keys && self.keys.is_some() && next.keys.is_some() {
+            changes.push("known.pass.key_file: its keys are others".to_owned());
+        }
         changes
     }
 
@@ -110,7 +123,13 @@ impl Running {
     /// See [`Policy::new`].
     pub fn policy(&self, moves: &[Moved], limits: &Limits) -> anyhow::Result<Policy> {
         let asked = Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)?;
+        let keyed = self.config.known.pass.as_ref().zip(self.keys.clone());
+        let pass = keyed.map(|(pass, keys)| pass::Rules::new(pass, keys, limits));
+        let pass = pass.transpose();
         Ok(Policy {
+            pass: pass
+                .context("known.pass.limit cannot be counted")?
+                .map(Arc::new),
             caps: self.caps,
             ..asked
         })
@@ -122,15 +141,15 @@ impl Reloader {
     pub fn new(
         gate: Arc<Gate>,
         running: Running,
-        book: Book,
+        known: Customers,
         moves: Moves,
         traffic: Handle,
     ) -> Self {
         Reloader {
-            known: Customers::new(gate.clone(), book),
             watched: Watched::default(),
             gate,
             running: ArcSwap::from_pointee(running),
+            known,
             moves,
             traffic,
             problem: Mutex::new(None),
@@ -174,6 +193,7 @@ impl Reloader {
         refuse_static_changes(&running.config, &config)?;
         let known = KnownFiles::read(&config.known.files)?;
         let roster = Roster::read(&config)?;
+        let keys = read_keys(&config)?;
         let listeners = self.gate.listeners.read_again(&config)?;
         if !force {
             let shrunk = self.known.files().refuse_shrunk(&known);
@@ -182,7 +202,7 @@ impl Reloader {
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
         let caps = descriptors::fit(&config)?.caps;
-        let next = Running::new(config, caps, upstreams, roster);
+        let next = Running::new(config, caps, upstreams, roster, keys);
         let mut changes = running.changes(&next);
         let mut warnings = next.warnings();
         warnings.extend(listeners.iter().flat_map(listener::warnings));
@@ -246,6 +266,16 @@ impl Reloader {
             .map(|(name, upstream)| (name.clone(), upstream.health()))
             .collect()
     }
+}
+
+/// What signs passes, where there are any.
+///
+/// # Errors
+/// When the file is not good.
+pub fn read_keys(config: &Config) -> Result<Option<Arc<Keys>>, KeyError> {
+    let pass = config.known.pass.as_ref();
+    let keys = pass.map(|pass| Keys::read(&pass.key_file)).transpose();
+    Ok(keys?.map(Arc::new))
 }
 
 fn addresses(config: &Config) -> Vec<SocketAddr> {

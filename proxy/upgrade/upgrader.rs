@@ -19,6 +19,7 @@ use super::{
 use crate::admin::Socket;
 use crate::clock;
 use crate::gate::Gate;
+use crate::learn::Keeper;
 use crate::{notify, state};
 
 /// The socket's name in the state directory.
@@ -31,6 +32,8 @@ const NAMING: Duration = Duration::from_secs(5);
 const ENDING: Duration = Duration::from_millis(200);
 /// Strangers at the socket that are named in the log.
 const NAMED: usize = 5;
+/// How long it may take to write down who was learned last.
+const STORE_SAVED: Duration = Duration::from_secs(2);
 
 /// Why there was no upgrade. The gate goes on as if nobody had asked.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,7 @@ pub enum UpgradeError {
 #[derive(Debug)]
 pub struct Upgrader {
     gate: Arc<Gate>,
+    learned: Arc<Keeper>,
     origin: Origin,
     directory: PathBuf,
     /// Copies of the listening sockets; none once this process is on its way out.
@@ -63,9 +67,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Upgrader {
     /// To hand over what this gate has, by a socket in this directory.
-    pub fn new(gate: Arc<Gate>, origin: Origin, directory: PathBuf, sockets: Inheritance) -> Self {
+    pub fn new(
+        gate: Arc<Gate>,
+        learned: Arc<Keeper>,
+        origin: Origin,
+        directory: PathBuf,
+        sockets: Inheritance,
+    ) -> Self {
         Upgrader {
             gate,
+            learned,
             origin,
             directory,
             sockets: Mutex::new(Some(Arc::new(sockets))),
@@ -181,6 +192,8 @@ impl Upgrader {
         let Step::Ready(taken) = step(channel)? else {
             bail!("it does not say that it is ready");
         };
+        // What was learned in the last second.
+        self.learned.save_within(STORE_SAVED);
         state::leave();
         channel.send(&Yours)?;
         match step(channel)? {

@@ -68,6 +68,8 @@ mod http2_hostile;
 mod importing;
 /// Files of known customers: watched, and taken over when they are good.
 mod known_files;
+/// Customers who become known because the app says so, stay so across crashes, and leave in time.
+mod learning;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.
@@ -80,6 +82,8 @@ mod networks;
 mod nginx;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;
+/// Passes: given on a confirmed login, believed from any address, bounded, revocable, and not forged.
+mod passes;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
 /// The PROXY protocol: whom a load balancer names, and what is not a header.

@@ -5,6 +5,7 @@
 //! checked; the configuration is only handed out when nothing was noted.
 
 mod costs;
+mod known;
 mod limits;
 mod listeners;
 mod network;
@@ -51,7 +52,7 @@ pub(crate) fn check(
         tiers,
         tenants,
         connections: limits::connections(&mut findings, &raw.connections),
-        known: operation::known(&mut findings, &raw.known, &folder),
+        known: known::known(&mut findings, raw.known, &folder),
         known_only: operation::known_only(&mut findings, raw.known_only),
         deadlines: operation::deadlines(&mut findings, raw.deadlines),
         log: operation::log(&mut findings, raw.log, &folder),

@@ -1,13 +1,10 @@
 //! How the gate itself is run.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use super::Folder;
 use crate::{
-    checked::{Admin, Deadlines, Known, KnownOnly, Log, LogFile, Refusal, Sample, State},
+    checked::{Admin, Deadlines, KnownOnly, Log, LogFile, Refusal, Sample, State},
     findings::Findings,
     literal::{Bandwidth, Deadline, LeastRate, PathPrefix, Stay},
     raw::{self, Written},
@@ -15,13 +12,6 @@ use crate::{
 
 /// The longest path that fits into a socket's address, in bytes.
 const LONGEST_SOCKET: usize = 107;
-
-pub(super) fn known(findings: &mut Findings<'_>, raw: &raw::Known, folder: &Folder) -> Known {
-    let files: Vec<PathBuf> = findings.read_all(&raw.files);
-    Known {
-        files: files.iter().map(|file| folder.join(file)).collect(),
-    }
-}
 
 pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> KnownOnly {
     let Stay(duration) = findings.read_or(raw.r#for, Stay(KnownOnly::default().duration));

@@ -3,6 +3,7 @@
 //! The types here hold only what can be meant. What the user wrote, with its
 //! optional keys and text forms, is in `raw`.
 
+mod known;
 mod limits;
 mod operation;
 mod routing;
@@ -13,9 +14,10 @@ use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, str::Fro
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use known::{Known, Learn, LearnRule, Pass};
 pub use limits::{AddressFrom, Client, Connections, Ipv6Network, Limit, Rate};
 pub use operation::{
-    Admin, Deadlines, Known, KnownOnly, Log, LogFile, Metrics, Refusal, Sample, State,
+    Admin, Deadlines, KnownOnly, Log, LogFile, Metrics, Refusal, Sample, State,
     default_admin_socket,
 };
 pub(crate) use routing::RESOLVE_EVERY;

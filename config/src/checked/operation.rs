@@ -8,14 +8,6 @@ use std::{
     time::Duration,
 };
 
-/// Where the known set is read from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
-    /// Glob patterns of files with one address or CIDR a line, absolute.
-    /// The files are not opened here.
-    pub files: Vec<PathBuf>,
-}
-
 /// What `known-only` does when it is switched on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownOnly {

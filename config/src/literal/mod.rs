@@ -13,9 +13,9 @@ use std::path::PathBuf;
 
 pub(crate) use amount::{Bandwidth, BodySize, LeastRate};
 pub(crate) use network::{HostName, server};
-pub(crate) use request::{Method, PathPrefix};
+pub(crate) use request::{FieldName, Method, PathPrefix, Token};
 pub(crate) use tenant::listed as tenant;
-pub(crate) use time::{Deadline, Stay, duration};
+pub(crate) use time::{Deadline, Keep, Stay, duration};
 
 /// A value with a text form.
 pub(crate) trait Literal: Sized {

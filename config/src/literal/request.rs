@@ -50,6 +50,48 @@ impl Literal for PathPrefix {
     }
 }
 
+/// A header field of the gate's own, in lower case.
+pub(crate) struct FieldName(pub(crate) String);
+
+impl Literal for FieldName {
+    const EXAMPLES: &'static [&'static str] = &["x-tidegate-known"];
+    const PATTERN: Option<&'static str> = Some("^[Xx]-");
+
+    /// The field is taken out of requests and responses, so that it must not be one
+    /// that means something to anybody else: those of its own kind begin with "x-".
+    fn read(text: &str) -> Result<FieldName, String> {
+        let lower = text.to_ascii_lowercase();
+        let forwarded = lower.starts_with("x-forwarded-") || lower == "x-real-ip";
+        if !is_token(&lower) || !lower.starts_with("x-") || lower.len() < 3 || forwarded {
+            return Err(
+                "this header is the app's word to the gate alone, so it has a name of its \
+                        own that begins with \"x-\", such as \"x-tidegate-known\""
+                    .to_owned(),
+            );
+        }
+        Ok(FieldName(lower))
+    }
+}
+
+/// The name of a cookie.
+pub(crate) struct Token(pub(crate) String);
+
+impl Literal for Token {
+    const EXAMPLES: &'static [&'static str] = &["tidegate_pass"];
+    const PATTERN: Option<&'static str> = Some("^[A-Za-z0-9_.-]{1,64}$");
+
+    fn read(text: &str) -> Result<Token, String> {
+        if is_token(text) && text.len() <= 64 {
+            return Ok(Token(text.to_owned()));
+        }
+        Err(
+            "the name of a cookie is one word of at most 64 letters, digits, `-`, `_` and `.`, \
+             such as \"tidegate_pass\""
+                .to_owned(),
+        )
+    }
+}
+
 /// RFC 9110, section 5.6.2.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty()

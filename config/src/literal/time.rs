@@ -69,6 +69,24 @@ impl Literal for Stay {
     }
 }
 
+/// How long something is remembered: at least a minute, at most a year.
+pub(crate) struct Keep(pub(crate) Duration);
+
+impl Literal for Keep {
+    const EXAMPLES: &'static [&'static str] = &["30d", "12h"];
+    const PATTERN: Option<&'static str> = Some(PATTERN);
+
+    fn read(text: &str) -> Result<Keep, String> {
+        match duration(text)? {
+            length if length < Duration::from_secs(60) => {
+                Err(r#"this is at least "1m", such as "30d""#.to_owned())
+            }
+            length if length > DAY * 365 => Err(r#"this is at most "365d""#.to_owned()),
+            length => Ok(Keep(length)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! The doc comments here are what users read: they become the descriptions of
 //! the JSON schema. Ranges and examples become part of error messages.
 
+mod known;
 mod listed;
 mod listener;
 mod written;
@@ -20,6 +21,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use known::{Known, Learn, LearnRule, Pass};
 pub(crate) use listed::{Listed, Own};
 pub(crate) use listener::Listener;
 pub(crate) use written::Written;
@@ -272,19 +274,6 @@ pub(crate) struct Connections {
     /// one. Default: 1_000.
     #[schemars(range(min = 1, max = 1_000_000), example = 1_000)]
     pub(crate) tls_handshakes: Option<NonZeroU32>,
-}
-
-/// The addresses and prefixes of known customers.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Known {
-    /// Files with one address or CIDR a line, or CSV with a column address, ip,
-    /// cidr, prefix or network; a pattern may stand for several. A change is
-    /// taken over by itself, unless a file is empty, cut, wrong, or has lost
-    /// more than half of its entries. Default: none.
-    #[serde(default)]
-    #[schemars(example = serde_json::json!(["known.d/*.txt"]))]
-    pub(crate) files: Vec<Written<PathBuf>>,
 }
 
 /// What the mode "known-only" does.

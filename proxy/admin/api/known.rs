@@ -67,7 +67,7 @@ pub(super) async fn list(
     let limit = asked.limit.unwrap_or(LISTED);
     let entries = move |admin: &Admin| admin.reloader.known.list(limit, asked.address);
     Ok(Json(KnownList {
-        prefixes: admin.gate.known.len(),
+        prefixes: admin.gate.known_prefixes(),
         entries: aside(&admin, entries).await?,
     }))
 }

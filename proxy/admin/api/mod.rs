@@ -6,6 +6,7 @@ mod blocks;
 mod explain;
 mod known;
 mod mode;
+mod passes;
 mod tenants;
 mod upgrade;
 
@@ -84,6 +85,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             "/v1/blocks",
             get(blocks::list).post(blocks::add).delete(blocks::remove),
         )
+        .route("/v1/passes", get(passes::list).delete(passes::revoke))
         .route("/v1/explain", get(explain::show))
         .route("/v1/audit", get(audit::list))
         .route("/v1/reload", post(reload))
@@ -92,13 +94,13 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/known/import, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE",
+                "what is read is read with GET; /v1/mode, /v1/known/import, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
             )
         })
         .with_state(admin)
@@ -142,10 +144,11 @@ async fn status(State(admin): Shared) -> Json<Status> {
             evictions: gate.limits.table.evictions(),
         },
         known: wire::Known {
-            prefixes: gate.known.len(),
+            prefixes: gate.known_prefixes(),
             from_files: known.files,
             from_operators: known.operators,
             files_problem: admin.reloader.watched.problem(),
+            learned: admin.reloader.known.learned(),
         },
         blocks: wire::Blocks {
             blocks: admin.blocks.count(),

@@ -71,7 +71,7 @@ pub(super) async fn set(
 
 /// With too few known customers the switch would lock out most of them.
 fn refuse_few(gate: &Gate) -> Result<(), Problem> {
-    let (known, minimum) = (gate.known.len(), gate.policy.load().known_only_minimum);
+    let (known, minimum) = (gate.known_prefixes(), gate.policy.load().known_only_minimum);
     let detail = match known {
         0 => "the known set is empty, so every client would be refused; add customers with `tidegate known add ADDRESS`, name their files under [known] files, or insist with --force".to_owned(),
         known if known < minimum.get() as usize => format!(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::known::Entry;
 use crate::mode::Record;
+use crate::pass::Id;
 use crate::prefixes::Added;
 
 /// What is asked.
@@ -50,6 +51,9 @@ pub struct Explanation {
     /// Whether it is in the share of the unknown clients that `known-only` lets in now.
     #[serde(default)]
     pub admitted: bool,
+    /// What the request has in the place of a pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Pass>,
     /// The blocks that it lies in.
     #[serde(default)]
     pub blocked_by: Vec<Added>,
@@ -76,6 +80,23 @@ pub struct Explanation {
     pub in_flight: Vec<InFlight>,
     /// What would be decided about it now.
     pub verdict: Verdict,
+}
+
+/// What a request has in the place of a pass.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// Something that is not believed: expired, revoked, forged, cut, or two cookies of that name.
+    Invalid,
+    /// A pass.
+    Valid {
+        /// Its number.
+        id: Id,
+        /// When it was issued, in seconds since the epoch.
+        issued: u64,
+        /// When it ends.
+        expires: u64,
+    },
 }
 
 /// So many of what there is.

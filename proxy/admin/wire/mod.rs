@@ -5,7 +5,7 @@ mod explain;
 mod tenants;
 
 pub use blocks::{BlockList, BlockRequest, Unblock};
-pub use explain::{ExplainQuery, Explanation, InFlight, Route, Tenant, Tokens, Use, Verdict};
+pub use explain::{ExplainQuery, Explanation, InFlight, Pass, Route, Tenant, Tokens, Use, Verdict};
 pub use tenants::{ListedTenant, TenantList, TenantName, TenantRequest};
 
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::forward::Health;
 use crate::known::{Entry, Facts};
+use crate::learn::Counts;
 use crate::mode::Record;
 use crate::prefixes::Added;
 use crate::tenants::Moved;
@@ -141,6 +142,9 @@ pub struct Known {
     pub from_files: usize,
     /// Added or imported by operators.
     pub from_operators: usize,
+    /// Learned from what the app said.
+    #[serde(default)]
+    pub learned: Counts,
     /// Why the files as they are now were not taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files_problem: Option<String>,
@@ -276,6 +280,14 @@ pub struct KnownList {
     pub prefixes: usize,
     /// The first of them, at most as many as were asked for.
     pub entries: Vec<Entry>,
+}
+
+/// `DELETE /v1/passes`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PassRequest {
+    /// The number of a pass, or `all`.
+    pub id: String,
 }
 
 /// `POST /v1/reload`.

@@ -44,7 +44,7 @@ fn advice(reason: Reason, said: &Explanation) -> String {
             let tenant = said.tenant.as_ref();
             format!("{}, or {}", tenant.map_or_else(String::new, moved), raised(reason, said))
         }
-        Reason::ClientRate | Reason::NetworkRate | Reason::RouteRate | Reason::RouteInFlight => {
+        Reason::PassRate | Reason::ClientRate | Reason::NetworkRate | Reason::RouteRate | Reason::RouteInFlight => {
             raised(reason, said)
         }
         _ => String::new(),

@@ -204,7 +204,8 @@ fn a_tenant_is_told_by_the_clients_certificate() {
 #[test]
 fn strangers_are_refused_in_known_only() {
     let app = App::echoing_paths();
-    let (gate, trust) = serving(&app, ROOMY);
+    let open = format!("{ROOMY}[known_only]\nexempt_paths = [\"/login\"]\n");
+    let (gate, trust) = serving(&app, &open);
     let client = Http2::open(&gate, &trust);
     assert_eq!(client.get("/").status, 200);
     gate.verb(&["mode", "known-only", "--force"]).good();

@@ -1,0 +1,44 @@
+//! `/v1/passes`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::connect_info::ConnectInfo;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+
+use super::{Answer, Operator, Shared, body, changed_with};
+use crate::admin::wire::{Changed, PassRequest};
+use crate::admin::{Change, Problem};
+use crate::clock;
+use crate::pass::RevokedList;
+
+pub(super) async fn list(State(admin): Shared) -> Json<RevokedList> {
+    Json(admin.revocations.get())
+}
+
+pub(super) async fn revoke(
+    State(admin): Shared,
+    ConnectInfo(operator): ConnectInfo<Operator>,
+    request: Result<Json<PassRequest>, JsonRejection>,
+) -> Answer<Changed<PassRequest>> {
+    let request = body(request)?;
+    match request.id.as_str() {
+        "all" => admin.revocations.revoke_all(),
+        id => {
+            let id = id.parse();
+            let id = id.map_err(|right: String| Problem::new(StatusCode::BAD_REQUEST, right))?;
+            let revoked = admin.revocations.revoke(id, clock::unix_seconds());
+            revoked.map_err(|error| Problem::new(StatusCode::CONFLICT, error.to_string()))?;
+        }
+    }
+    let by = operator.name().await;
+    tracing::warn!(by, "passes revoked: {}", request.id);
+    let change = Change {
+        what: "pass",
+        to: format!("revoked {}", request.id),
+        until: None,
+        reason: None,
+    };
+    let note = admin.audited(&by, change).await;
+    Ok(changed_with(note, request, move || admin.revocations.save()).await)
+}

@@ -1,0 +1,245 @@
+//! The keys that sign passes: a file with the current one and, below it, the one before.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::regular;
+
+/// Bytes of a key: those of the hash (RFC 2104 section 3).
+const KEY: usize = 32;
+/// Bytes that a key file may have, with comments.
+const MAX_FILE: u64 = 64 << 10;
+
+const HEAD: &str =
+    "# Keys that sign tidegate's passes: the current one, and the one before. Keep them secret.\n";
+
+/// The keys of one file.
+pub struct Keys {
+    /// Signs passes.
+    pub(super) current: hmac::Key,
+    /// Its passes are still believed.
+    pub(super) previous: Option<hmac::Key>,
+    secrets: Vec<[u8; KEY]>,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct KeyError {
+    path: PathBuf,
+    problem: String,
+}
+
+impl fmt::Debug for Keys {
+    /// Does not show them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        self.secrets == other.secrets
+    }
+}
+
+impl Keys {
+    /// Keys from their bytes.
+    fn of(secrets: Vec<[u8; KEY]>) -> Option<Keys> {
+        let mut keys = secrets
+            .iter()
+            .map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret));
+        Some(Keys {
+            current: keys.next()?,
+            previous: keys.next(),
+            secrets: secrets.clone(),
+        })
+    }
+
+    /// The keys in a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, everybody may read it, or it holds something else.
+    pub fn read(path: &Path) -> Result<Keys, KeyError> {
+        let error = |problem: String| KeyError {
+            path: path.to_owned(),
+            problem,
+        };
+        let bytes = regular::read(path, MAX_FILE).map_err(|problem| {
+            error(format!(
+                "cannot be read ({problem}); `tidegate pass new-key {}` makes one",
+                path.display()
+            ))
+        })?;
+        let meta = fs::metadata(path).map_err(|problem| error(problem.to_string()))?;
+        if meta.permissions().mode() & 0o007 != 0 {
+            return Err(error("everybody on this machine may read the keys, and make passes with them; chmod 600 it, and make a new key".to_owned()));
+        }
+        parse(&bytes).map_err(error)
+    }
+
+    /// Puts a new key into a file, which is made if there is none; the current key becomes the one
+    /// before, whose passes are still believed. Whether there was one.
+    ///
+    /// # Errors
+    /// When the file holds something else, or cannot be written.
+    pub fn renew(path: &Path) -> Result<bool, KeyError> {
+        let error = |problem: String| KeyError {
+            path: path.to_owned(),
+            problem,
+        };
+        let mut secret = [0; KEY];
+        SystemRandom::new()
+            .fill(&mut secret)
+            .map_err(|_| error("the system has no randomness".to_owned()))?;
+        let fresh = line(&secret);
+        if !fs::exists(path).map_err(|problem| error(problem.to_string()))? {
+            let text = format!("{HEAD}{fresh}");
+            create(path, &text, None).map_err(|problem| error(problem.to_string()))?;
+            return Ok(false);
+        }
+        let before = Keys::read(path)?;
+        let current = before.secrets.first().map(line).unwrap_or_default();
+        let text = format!("{HEAD}{fresh}{current}");
+        replace(path, &text).map_err(|problem| error(problem.to_string()))?;
+        Ok(true)
+    }
+}
+
+fn line(secret: &[u8; KEY]) -> String {
+    let digits = secret.iter().map(|byte| format!("{byte:02x}"));
+    digits.chain(["\n".to_owned()]).collect()
+}
+
+/// What it says names lines and never quotes them: they may be keys.
+fn parse(bytes: &[u8]) -> Result<Keys, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "holds something else than text")?;
+    let mut secrets = Vec::new();
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let secret = secret(line).ok_or_else(|| {
+            format!(
+                "line {number} is no key: one has {} hexadecimal digits",
+                2 * KEY
+            )
+        })?;
+        secrets.push(secret);
+    }
+    match secrets.len() {
+        1 | 2 => Keys::of(secrets).ok_or_else(|| "holds no key".to_owned()),
+        0 => Err("holds no key; `tidegate pass new-key` writes one".to_owned()),
+        more => Err(format!(
+            "holds {more} keys, and there are two at most: the current one and the one before"
+        )),
+    }
+}
+
+fn secret(line: &str) -> Option<[u8; KEY]> {
+    if line.len() != 2 * KEY || !line.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut secret = [0; KEY];
+    for (place, at) in secret.iter_mut().zip((0..).step_by(2)) {
+        *place = u8::from_str_radix(line.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(secret)
+}
+
+fn create(path: &Path, text: &str, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    if let Some((user, group)) = owner {
+        // The gate may run as somebody else than who renews its key.
+        fchown(&file, Some(user), Some(group))?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // Where it really is: a link to it stays one.
+    let path = fs::canonicalize(path)?;
+    let meta = fs::metadata(&path)?;
+    let beside = path.with_extension("new");
+    create(&beside, text, Some((meta.uid(), meta.gid())))?;
+    let done =
+        fs::set_permissions(&beside, meta.permissions()).and_then(|()| fs::rename(&beside, &path));
+    if done.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}
+
+#[cfg(test)]
+impl Keys {
+    /// Keys for tests: a byte each.
+    pub(super) fn numbered(numbers: &[u8]) -> Keys {
+        Keys::of(numbers.iter().map(|number| [*number; KEY]).collect()).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_key_is_private_and_the_current_one_becomes_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pass.key");
+        assert!(!Keys::renew(&path).unwrap(), "there was none");
+        let first = Keys::read(&path).unwrap();
+        assert!(first.previous.is_none());
+        assert!(Keys::renew(&path).unwrap());
+        let second = Keys::read(&path).unwrap();
+        assert_eq!(second.secrets[1], first.secrets[0]);
+        assert_ne!(second.secrets[0], first.secrets[0]);
+        Keys::renew(&path).unwrap();
+        let third = Keys::read(&path).unwrap();
+        assert_eq!(third.secrets[1], second.secrets[0], "two at most");
+        assert_eq!(third.secrets.len(), 2);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_and_not_quoted() {
+        let key = "ab".repeat(KEY);
+        for (text, word) in [
+            (String::new(), "no key"),
+            ("# nothing\n".to_owned(), "no key"),
+            (format!("{key}\nSECRET\n"), "line 2"),
+            (key[1..].to_owned(), "line 1"),
+            (format!("{key}\n{key}\n{key}\n"), "3 keys"),
+            (format!("{}é", &key[2..]), "line 1"),
+        ] {
+            let problem = parse(text.as_bytes()).unwrap_err();
+            assert!(problem.contains(word), "{problem}");
+            assert!(!problem.contains("SECRET") && !problem.contains("abab"));
+        }
+        assert!(parse(b"\xff").is_err());
+        assert!(parse(key.to_uppercase().as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn keys_that_everybody_may_read_are_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pass.key");
+        Keys::renew(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let problem = Keys::read(&path).unwrap_err().to_string();
+        assert!(problem.contains("chmod 600"), "{problem}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(Keys::read(&path).is_ok());
+    }
+}

@@ -1,0 +1,115 @@
+//! Passes that are not believed any more: some by their number, or all that there were.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::Id;
+use crate::gate::Gate;
+use crate::state::{StateError, StateFile};
+
+/// Numbers that are kept.
+const MAX_REVOKED: usize = 100_000;
+/// Seconds after which a pass has ended whatever its lifetime was: the longest that is configured.
+const LONGEST: u64 = 366 * 24 * 60 * 60;
+
+/// What requests look passes up in.
+#[derive(Debug, Default)]
+pub struct Revoked {
+    /// Counts how often all were revoked; signed with every pass.
+    pub epoch: u64,
+    /// The numbers of those that are not believed.
+    pub ids: HashSet<Id>,
+}
+
+/// What was revoked, as it is written down and told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedList {
+    /// How often all were revoked.
+    pub epoch: u64,
+    /// Numbers, and when there is no need to remember them any more.
+    pub ids: BTreeMap<Id, u64>,
+}
+
+/// Why a pass was not revoked.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{MAX_REVOKED} passes are revoked already, and no more are kept: `tidegate pass revoke all` ends all of them"
+)]
+pub struct RevokeError;
+
+/// Revokes passes.
+#[derive(Debug)]
+pub struct Revocations {
+    gate: Arc<Gate>,
+    list: Mutex<RevokedList>,
+    file: Mutex<StateFile>,
+}
+
+impl Revocations {
+    /// What was revoked before the restart, in force from here on; a damaged file is set aside and named
+    /// in the log.
+    pub fn open(gate: Arc<Gate>, file: StateFile, now: u64) -> Self {
+        let mut list: RevokedList = file.load().unwrap_or_default();
+        list.ids.retain(|_, until| *until > now);
+        let revocations = Revocations {
+            gate,
+            list: Mutex::new(list),
+            file: Mutex::new(file),
+        };
+        revocations.publish(&revocations.list());
+        revocations
+    }
+
+    fn list(&self) -> MutexGuard<'_, RevokedList> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, list: &RevokedList) {
+        self.gate.passes.revoked.store(Arc::new(Revoked {
+            epoch: list.epoch,
+            ids: list.ids.keys().copied().collect(),
+        }));
+    }
+
+    /// Revokes one, from the next request on.
+    ///
+    /// # Errors
+    /// When too many are.
+    pub fn revoke(&self, id: Id, now: u64) -> Result<(), RevokeError> {
+        let mut list = self.list();
+        list.ids.retain(|_, until| *until > now);
+        if list.ids.len() >= MAX_REVOKED && !list.ids.contains_key(&id) {
+            return Err(RevokeError);
+        }
+        list.ids.insert(id, now.saturating_add(LONGEST));
+        self.publish(&list);
+        Ok(())
+    }
+
+    /// Revokes all that there are.
+    pub fn revoke_all(&self) {
+        let mut list = self.list();
+        list.epoch = list.epoch.wrapping_add(1);
+        // They were signed in an earlier epoch.
+        list.ids.clear();
+        self.publish(&list);
+    }
+
+    /// What is revoked.
+    pub fn get(&self) -> RevokedList {
+        self.list().clone()
+    }
+
+    /// Writes it down. Blocks for as long as the disk does.
+    ///
+    /// # Errors
+    /// When the disk is full, read-only or gone.
+    pub fn save(&self) -> Result<(), StateError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read behind the lock: of two savers, the last writes the latest.
+        let list = self.get();
+        file.save(&list)
+    }
+}
