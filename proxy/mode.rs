@@ -2,9 +2,11 @@
 
 mod in_force;
 mod json;
+mod reopening;
 
 pub use in_force::InForce;
-pub use json::{as_percentage, by_name};
+pub use json::{as_percentage, as_percentages, by_name};
+pub use reopening::Reopening;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -38,6 +40,9 @@ pub struct Record {
     /// The mode that returns when it ends.
     #[serde(with = "by_name")]
     pub before: Mode,
+    /// How it opens by itself, when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopening: Option<Reopening>,
 }
 
 /// What an operator asks for.
@@ -91,6 +96,7 @@ impl Switch {
             reason: None,
             set_by: None,
             before: configured,
+            reopening: None,
         };
         let (kept, secret) = match file.load::<Kept>() {
             Some(kept) => (Some(kept.record), kept.secret),
@@ -101,7 +107,7 @@ impl Switch {
                 mode: record.before,
                 ..fresh
             },
-            Some(record) => record,
+            Some(record) => record.resumed(now),
             None => fresh,
         };
         Switch {
@@ -171,6 +177,7 @@ impl Switch {
             reason,
             set_by: change.set_by,
             before,
+            reopening: None,
         };
         self.current.store(record.in_force().packed(), Relaxed);
         record.clone()
@@ -191,6 +198,7 @@ impl Switch {
             reason: None,
             set_by: None,
             before: ended.before,
+            reopening: None,
         };
         self.current.store(record.in_force().packed(), Relaxed);
         Some(ended)

@@ -101,6 +101,12 @@ impl Metrics {
         self.requests.totals()
     }
 
+    /// Requests so far that the mode and the blocks let in: forwarded, refused all the same, and
+    /// without an answer from their upstream.
+    pub fn let_in(&self) -> [u64; 3] {
+        self.requests.let_in()
+    }
+
     /// Connections so far: let in, closed at the door.
     pub fn connections(&self) -> [u64; 2] {
         let refused = self.connections.refused.iter().map(IntCounter::get).sum();
@@ -183,6 +189,27 @@ impl Requests {
             of_kind.map(|(_, counter)| counter.get()).sum()
         };
         [self.forwarded.get(), sum(true), sum(false)]
+    }
+
+    fn let_in(&self) -> [u64; 3] {
+        let sum = |counts: fn(Reason) -> bool| {
+            let reasons = Reason::ALL.iter().zip(&self.not_served);
+            let counted = reasons.filter(|(reason, _)| counts(**reason));
+            counted.map(|(_, counter)| counter.get()).sum()
+        };
+        let refused = |reason: Reason| {
+            reason.is_refusal() && !matches!(reason, Reason::UnknownClient | Reason::Blocked)
+        };
+        let failed = |reason: Reason| {
+            matches!(
+                reason,
+                Reason::UpstreamUnresolved
+                    | Reason::UpstreamConnect
+                    | Reason::UpstreamTimeout
+                    | Reason::UpstreamBroken
+            )
+        };
+        [self.forwarded.get(), sum(refused), sum(failed)]
     }
 }
 

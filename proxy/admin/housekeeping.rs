@@ -8,6 +8,7 @@ use tidegate_config::Share;
 use tidegate_limit::Table;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::reopening::Seen;
 use super::wire::Requests;
 use super::{Admin, Change};
 use crate::clock;
@@ -77,7 +78,7 @@ impl Rates {
 }
 
 /// Writes something down on another thread, as the disk may take its time.
-fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
+pub(super) fn save(admin: &Arc<Admin>, save: fn(&Admin) -> Result<(), StateError>) {
     let admin = admin.clone();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = save(&admin) {
@@ -117,6 +118,11 @@ fn audit_end(admin: &Arc<Admin>, ended: &crate::mode::Record) {
         until: None,
         reason: Some(format!("the time of {} has passed", ended.mode)),
     };
+    audit(admin, change);
+}
+
+/// Writes down a change that nobody waits for.
+pub(super) fn audit(admin: &Arc<Admin>, change: Change) {
     let admin = admin.clone();
     tokio::spawn(async move {
         if let Some(problem) = admin.audited("tidegate", change).await {
@@ -214,6 +220,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut count: u64 = 0;
     let mut announced = None;
+    let mut seen = Seen::default();
     loop {
         ticks.tick().await;
         let gate = &admin.gate;
@@ -233,6 +240,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
             lift_blocks(&admin, now);
             look_back(&admin, now);
             announce_end(&admin, now, &mut announced);
+            seen.look(&admin, now);
             return_tenants(&admin, now);
         }
         if count % SWEEP == SWEEP - 1 {

@@ -9,6 +9,7 @@ mod client;
 mod exposition;
 mod housekeeping;
 mod problem;
+mod reopening;
 mod socket;
 pub mod wire;
 

@@ -12,6 +12,7 @@ mod mode;
 mod output;
 mod pass;
 mod reload;
+mod reopen;
 mod run;
 mod status;
 mod tenant;
@@ -76,6 +77,8 @@ pub(crate) enum Verb {
     Status,
     /// Show the mode or switch it
     Mode(mode::Arguments),
+    /// Open again in steps, and back at once when the attack is still on
+    Reopen(reopen::Arguments),
     /// Show or change who is a known customer
     #[command(subcommand)]
     Known(known::Verb),
@@ -146,6 +149,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Upgrade(arguments) => upgrade::run(&arguments, context)?,
         Verb::Status => status::run(context)?,
         Verb::Mode(arguments) => mode::run(arguments, context)?,
+        Verb::Reopen(arguments) => reopen::run(&arguments, context)?,
         Verb::Known(verb) => known::run(verb, context)?,
         Verb::Block(verb) => block::run(verb, context)?,
         Verb::Tenant(verb) => tenant::run(verb, context)?,

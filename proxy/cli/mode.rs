@@ -99,6 +99,15 @@ pub(super) fn sentence(record: &Record) -> String {
     } else if record.mode == Mode::KnownOnly {
         said.push_str(", until it is switched");
     }
+    if let Some(plan) = &record.reopening {
+        said.push_str(&match plan.steps.last() > Some(&record.admit_unknown) {
+            true => format!(
+                ", opening in steps, the next at {} if it is calm",
+                output::time(plan.next)
+            ),
+            false => ", at the last step, and back if the attack goes on".to_owned(),
+        });
+    }
     if let Some(by) = &record.set_by {
         said.push_str(&format!(", set by {by} at {}", output::time(record.since)));
     }

@@ -45,3 +45,29 @@ pub mod as_percentage {
         share.parse().map_err(D::Error::custom)
     }
 }
+
+/// Steps in JSON, each as people type it.
+pub mod as_percentages {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use tidegate_config::Share;
+
+    /// Writes the percentages.
+    ///
+    /// # Errors
+    /// When the serializer fails.
+    pub fn serialize<S: Serializer>(steps: &[Share], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(steps.iter().map(ToString::to_string))
+    }
+
+    /// Reads percentages.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Share>, D::Error> {
+        let steps = Vec::<String>::deserialize(from)?;
+        let read = steps
+            .iter()
+            .map(|step| step.parse().map_err(D::Error::custom));
+        read.collect()
+    }
+}

@@ -261,3 +261,92 @@ fn what_is_no_share_changes_nothing() {
         (&"known-only".into(), &"0%".into())
     );
 }
+
+/// The steps that the audit log tells of, first to last.
+fn steps(gate: &Gate) -> Vec<(String, String)> {
+    let audit = gate.verb(&["audit", "-o", "json"]).json();
+    let records = audit.as_array().or_else(|| audit["records"].as_array());
+    let by_itself = records
+        .unwrap()
+        .iter()
+        .filter(|record| record["by"] == "tidegate");
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
+    by_itself
+        .map(|record| (text(record, "to"), text(record, "reason")))
+        .collect()
+}
+
+#[test]
+fn in_calm_it_walks_up_and_out() {
+    let (_app, gate) = closed();
+    let said = gate.verb(&["reopen", "--steps", "5%,50%,100%", "--every", "1s"]);
+    let said = said.good();
+    assert!(said.contains("opening in steps, the next at"), "{said}");
+    eventually("the mode to be normal", || {
+        record(&gate)["mode"] == "normal"
+    });
+    assert!(is_served(&gate, "127.0.0.1"));
+    assert_eq!(record(&gate)["until"], Value::Null);
+    eventually("the steps to be written down", || steps(&gate).len() == 3);
+    let told: Vec<String> = steps(&gate).into_iter().map(|(to, _)| to).collect();
+    let share = |share| format!("known-only, {share} of unknown clients admitted");
+    assert_eq!(told, [share("5%"), share("50%"), "normal".to_owned()]);
+}
+
+#[test]
+fn it_steps_back_at_once_when_those_let_in_are_refused() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, "[client]\nlimit = { rate = \"1/h\", burst = 2 }\n");
+    gate.verb(&["known", "add", KNOWN]).good();
+    gate.verb(&["mode", "known-only"]).good();
+    let verb = ["reopen", "--steps", "50%,90%", "--every", "1h"];
+    gate.verb(&verb).good();
+    eventually("the first step", || record(&gate)["admit_unknown"] == "50%");
+    let (inside, _) = one_of_each(&gate);
+    let mut flood = Connection::open_from(&inside, gate.address);
+    // The second look after the step sees what came since the first.
+    eventually("the step back", || {
+        for _ in 0..30 {
+            let answered = flood
+                .try_send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+                .is_ok()
+                && flood.try_response().is_some();
+            if !answered {
+                break;
+            }
+        }
+        record(&gate)["admit_unknown"] == "0%"
+    });
+    assert!(!is_served(&gate, &inside));
+    eventually("the step to be written down", || steps(&gate).len() == 2);
+    let (to, why) = steps(&gate).pop().unwrap();
+    assert_eq!(to, "known-only");
+    assert!(why.starts_with("stepped back: "), "{why}");
+    assert!(why.ends_with("requests let in were refused"), "{why}");
+    assert!(gate.has_said("stepped back: "));
+}
+
+#[test]
+fn it_stops_where_it_is_and_another_mode_ends_it() {
+    let (_app, gate) = closed();
+    gate.verb(&["reopen", "--steps", "30%,100%", "--every", "1h"])
+        .good();
+    eventually("the first step", || record(&gate)["admit_unknown"] == "30%");
+    assert!(record(&gate)["reopening"].is_object());
+    gate.verb(&["reopen", "--stop"]).good();
+    let stopped = record(&gate);
+    assert_eq!(stopped["admit_unknown"], "30%");
+    assert!(stopped["reopening"].is_null(), "{stopped}");
+    gate.verb(&["reopen", "--steps", "40%", "--every", "1h"])
+        .good();
+    gate.verb(&["mode", "known-only"]).good();
+    assert!(record(&gate)["reopening"].is_null());
+    gate.verb(&["mode", "normal"]).good();
+    let said = gate.verb(&["reopen"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("another mode is in force"), "{said:?}");
+    for steps in ["20%,5%", "0%", "5%,5%"] {
+        let said = gate.verb(&["reopen", "--steps", steps]);
+        assert_eq!(said.code, 1, "{steps}: {said:?}");
+    }
+}

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::Folder;
 use crate::{
-    checked::{Admin, Deadlines, KnownOnly, Log, LogFile, Refusal, Sample, State},
+    checked::{Admin, Deadlines, KnownOnly, Log, LogFile, Refusal, Reopen, Sample, State},
     findings::Findings,
     literal::{Bandwidth, Deadline, LeastRate, PathPrefix, Stay},
     raw::{self, Written},
@@ -16,7 +16,14 @@ const LONGEST_SOCKET: usize = 107;
 pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> KnownOnly {
     let Stay(duration) = findings.read_or(raw.r#for, Stay(KnownOnly::default().duration));
     let paths: Vec<PathPrefix> = findings.read_all(&raw.exempt_paths);
+    let default = KnownOnly::default().reopen;
+    let reopen = Reopen {
+        refused: findings.read_or(raw.reopen.refused, default.refused),
+        failed: findings.read_or(raw.reopen.failed, default.failed),
+        connections: findings.read_or(raw.reopen.connections, default.connections),
+    };
     KnownOnly {
+        reopen,
         minimum: raw.minimum.unwrap_or(KnownOnly::default().minimum),
         duration,
         exempt_paths: paths.into_iter().map(|PathPrefix(path)| path).collect(),

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::share::Share;
+
 /// What `known-only` does when it is switched on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownOnly {
@@ -17,6 +19,29 @@ pub struct KnownOnly {
     pub exempt_paths: Vec<String>,
     /// Known prefixes without which it is not switched to.
     pub minimum: NonZeroU32,
+    /// What tells that an attack is still on while it is opened again.
+    pub reopen: Reopen,
+}
+
+/// More than which shares tell that an attack is still on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reopen {
+    /// Of the requests that are let in: those that a limit refuses.
+    pub refused: Share,
+    /// Of the requests that are let in: those that an upstream does not answer.
+    pub failed: Share,
+    /// Of the connections that anybody may have: those that are open.
+    pub connections: Share,
+}
+
+impl Default for Reopen {
+    fn default() -> Reopen {
+        Reopen {
+            refused: Share::of_parts(2000),
+            failed: Share::of_parts(500),
+            connections: Share::of_parts(8000),
+        }
+    }
 }
 
 impl Default for KnownOnly {
@@ -25,6 +50,7 @@ impl Default for KnownOnly {
             duration: Duration::from_secs(30 * 60),
             exempt_paths: Vec::new(),
             minimum: NonZeroU32::MIN,
+            reopen: Reopen::default(),
         }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) use listed::{Listed, Own};
 pub(crate) use listener::Listener;
 pub(crate) use written::Written;
 
+use crate::share::Share;
 use crate::{
     checked::{AddressFrom, Mode, Per, Rate, Server, TenantFrom},
     literal::{Bandwidth, BodySize, Deadline, HostName, LeastRate, Method, PathPrefix, Stay},
@@ -290,6 +291,23 @@ pub(crate) struct KnownOnly {
     /// --force. Default: 1.
     #[schemars(range(min = 1, max = 4_000_000), example = 100)]
     pub(crate) minimum: Option<NonZeroU32>,
+    /// What tells `tidegate reopen` that the attack is still on.
+    #[serde(default)]
+    pub(crate) reopen: Reopen,
+}
+
+/// What tells `tidegate reopen` that the attack is still on, so that it steps
+/// back: shares of the requests of the last ten seconds.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reopen {
+    /// More than this share of those let in are refused by a limit. Default: "20%".
+    pub(crate) refused: Option<Written<Share>>,
+    /// More than this share of them get no answer from an upstream. Default: "5%".
+    pub(crate) failed: Option<Written<Share>>,
+    /// More than this share of the connections that unknown clients may have is
+    /// open. Default: "80%".
+    pub(crate) connections: Option<Written<Share>>,
 }
 
 /// How long each step may take.

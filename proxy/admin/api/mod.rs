@@ -7,6 +7,7 @@ mod explain;
 mod known;
 mod mode;
 mod passes;
+mod reopen;
 mod tenants;
 mod upgrade;
 
@@ -72,6 +73,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
     let routes = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/mode", get(mode::show).post(mode::set))
+        .route("/v1/reopen", post(reopen::set))
         .route(
             "/v1/known",
             get(known::list).post(known::add).delete(known::remove),
@@ -94,13 +96,13 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/reopen, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/known/import, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
+                "what is read is read with GET; /v1/mode, /v1/reopen, /v1/known/import, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
             )
         })
         .with_state(admin)

@@ -217,6 +217,21 @@ pub struct ModeRequest {
     pub force: bool,
 }
 
+/// `POST /v1/reopen`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReopenRequest {
+    /// The shares of unknown clients to let in, one after the other: `5%`, `20%`. The last may be all.
+    #[serde(default)]
+    pub steps: Vec<String>,
+    /// Seconds of calm before each step but the first.
+    #[serde(default)]
+    pub every: u64,
+    /// Go no further, and stay where it is; steps are not said then.
+    #[serde(default)]
+    pub stop: bool,
+}
+
 /// The answer to a change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Changed<T> {
