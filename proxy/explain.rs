@@ -67,6 +67,7 @@ pub fn explain(
         speaks_for_others: rules.speaks_for_others(address),
         mode: gate.mode.record(),
         known_by: listed.known_by,
+        admitted: case.request.admitted,
         pass: pass(&case),
         blocked_by: listed.blocked_by,
         exempt_path: case.request.exempt,

@@ -88,20 +88,24 @@ impl Gate {
         policy.client_limit.limiter.prefetch(identity.client_key);
         let route = policy.routes.find(head);
         let for_the_gate = is_last(head);
+        let known = self.is_known(identity.client);
+        // One look at both: the share belongs to the mode.
+        let in_force = self.mode.in_force();
         Case {
             policy,
             limits: &self.limits,
             identity,
             request: Request {
                 route,
-                known: self.is_known(identity.client),
+                known,
+                admitted: !known && self.mode.admits(in_force, &policy.client, identity.client),
                 pass: self.presented(policy, head),
                 blocked: self.blocks.contains(identity.client),
                 exempt: policy.is_exempt(head.path),
                 for_the_gate,
                 too_large: route.is_some_and(|route| head.framing.exceeds(route.max_body)),
             },
-            mode: self.mode.mode(),
+            mode: in_force.mode,
             now: clock::now(),
         }
     }

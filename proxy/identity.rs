@@ -60,16 +60,25 @@ pub fn canonical(address: SocketAddr) -> IpAddr {
 impl ClientRules {
     /// The prefix that makes a client, as a key.
     pub fn key(&self, hasher: &KeyHasher, client: IpAddr) -> Key {
+        self.key_in(Domain::Client, hasher, client)
+    }
+
+    /// The prefix that makes a client, as a key that tells who is in a share of all clients.
+    pub fn share_key(&self, hasher: &KeyHasher, client: IpAddr) -> Key {
+        self.key_in(Domain::Share, hasher, client)
+    }
+
+    fn key_in(&self, domain: Domain, hasher: &KeyHasher, client: IpAddr) -> Key {
         match client {
             IpAddr::V4(address) => {
                 let zeros = 32_u32.saturating_sub(self.ipv4_prefix.into());
                 let kept = u32::MAX.checked_shl(zeros).unwrap_or(0);
                 let prefix = Ipv4Addr::from_bits(address.to_bits() & kept);
-                hasher.key(Domain::Client, &prefix.octets())
+                hasher.key(domain, &prefix.octets())
             }
             IpAddr::V6(address) => {
                 let prefix = first_bits(address, self.ipv6_prefix);
-                hasher.key(Domain::Client, &prefix.octets())
+                hasher.key(domain, &prefix.octets())
             }
         }
     }

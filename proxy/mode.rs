@@ -1,11 +1,21 @@
 //! The mode: `observe`, `normal` or `known-only`, with its end and its reason.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+mod in_force;
+mod json;
+
+pub use in_force::InForce;
+pub use json::{as_percentage, by_name};
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tidegate_config::Mode;
+use tidegate_config::{Mode, Share};
+use tidegate_limit::KeyHasher;
 
+use crate::policy::ClientRules;
 use crate::state::{StateError, StateFile};
 
 /// The mode in force, and everything an operator wants to know of it.
@@ -14,6 +24,9 @@ pub struct Record {
     /// The mode.
     #[serde(with = "by_name")]
     pub mode: Mode,
+    /// Which share of the unknown clients `known-only` lets in all the same.
+    #[serde(with = "as_percentage", default)]
+    pub admit_unknown: Share,
     /// When it was set, in seconds since the epoch.
     pub since: u64,
     /// When it ends by itself, in seconds since the epoch.
@@ -32,8 +45,13 @@ pub struct Record {
 pub struct Change {
     /// The mode to switch to.
     pub mode: Mode,
+    /// The share of the unknown clients to let in, in `known-only`.
+    pub admit_unknown: Share,
     /// When it ends; `None` for "until I say so".
     pub until: Option<u64>,
+    /// Whether the end stays as it is, and the reason where there is no new one, if the mode is in
+    /// force already.
+    pub goes_on: bool,
     /// Why.
     pub reason: Option<String>,
     /// Who.
@@ -43,9 +61,23 @@ pub struct Change {
 /// The switch: read on every request without a lock, set from the admin side.
 #[derive(Debug)]
 pub struct Switch {
-    current: AtomicU8,
+    /// The mode and the share in one: nobody sees the one without the other.
+    current: AtomicU32,
     record: Mutex<Record>,
     file: Mutex<StateFile>,
+    /// Tells which clients are in a share. Its secret is kept with the record: the same clients stay
+    /// in across restarts, and nobody can choose an address that is.
+    hasher: KeyHasher,
+}
+
+/// What the state file holds.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    record: Record,
+    /// None in the file of a gate that knew no shares.
+    #[serde(default)]
+    secret: Option<(u64, u64)>,
 }
 
 impl Switch {
@@ -53,13 +85,18 @@ impl Switch {
     pub fn open(file: StateFile, configured: Mode, now: u64) -> Self {
         let fresh = Record {
             mode: configured,
+            admit_unknown: Share::NONE,
             since: now,
             until: None,
             reason: None,
             set_by: None,
             before: configured,
         };
-        let record = match file.load::<Record>() {
+        let (kept, secret) = match file.load::<Kept>() {
+            Some(kept) => (Some(kept.record), kept.secret),
+            None => (None, None),
+        };
+        let record = match kept {
             Some(record) if record.until.is_some_and(|until| until <= now) => Record {
                 mode: record.before,
                 ..fresh
@@ -68,16 +105,35 @@ impl Switch {
             None => fresh,
         };
         Switch {
-            current: AtomicU8::new(to_byte(record.mode)),
+            current: AtomicU32::new(record.in_force().packed()),
             record: Mutex::new(record),
             file: Mutex::new(file),
+            hasher: secret.map_or_else(KeyHasher::new, |(first, second)| {
+                KeyHasher::from_secret(first, second)
+            }),
         }
     }
 
-    /// The mode in force. Relaxed: nothing else is published with it, and a request that is being
-    /// decided at the moment of the switch may see either.
+    /// The mode in force, with its share. Relaxed: nothing else is published with it, and a request
+    /// that is being decided at the moment of the switch may see either.
+    pub fn in_force(&self) -> InForce {
+        InForce::unpacked(self.current.load(Relaxed))
+    }
+
+    /// The mode in force.
     pub fn mode(&self) -> Mode {
-        from_byte(self.current.load(Relaxed))
+        self.in_force().mode
+    }
+
+    /// Whether an unknown client is in the share that is let in. No lock; a hash only while there is
+    /// such a share.
+    pub fn admits(&self, in_force: InForce, rules: &ClientRules, client: IpAddr) -> bool {
+        let share = in_force.admit_unknown;
+        share != Share::NONE
+            && rules
+                .share_key(&self.hasher, client)
+                .part(Share::WHOLE.into())
+                < u32::from(share.parts())
     }
 
     /// The mode in force with its end and reason.
@@ -92,7 +148,15 @@ impl Switch {
     /// Switches, at once. [`Switch::save`] makes it survive a restart.
     pub fn set(&self, change: Change, now: u64) -> Record {
         let mut record = self.lock();
-        let before = match (change.until, record.until, record.mode == change.mode) {
+        let goes_on = change.goes_on && record.mode == change.mode;
+        let (until, reason) = match goes_on {
+            true => (
+                record.until,
+                change.reason.or_else(|| record.reason.clone()),
+            ),
+            false => (change.until, change.reason),
+        };
+        let before = match (until, record.until, record.mode == change.mode) {
             // A mode without an end has nothing to return to.
             (None, _, _) => change.mode,
             // Prolonging it does not make it its own predecessor.
@@ -101,13 +165,14 @@ impl Switch {
         };
         *record = Record {
             mode: change.mode,
+            admit_unknown: change.admit_unknown,
             since: now,
-            until: change.until,
-            reason: change.reason,
+            until,
+            reason,
             set_by: change.set_by,
             before,
         };
-        self.current.store(to_byte(record.mode), Relaxed);
+        self.current.store(record.in_force().packed(), Relaxed);
         record.clone()
     }
 
@@ -120,13 +185,14 @@ impl Switch {
         let ended = record.clone();
         *record = Record {
             mode: ended.before,
+            admit_unknown: Share::NONE,
             since: now,
             until: None,
             reason: None,
             set_by: None,
             before: ended.before,
         };
-        self.current.store(to_byte(record.mode), Relaxed);
+        self.current.store(record.in_force().packed(), Relaxed);
         Some(ended)
     }
 
@@ -138,46 +204,30 @@ impl Switch {
     pub fn save(&self) -> Result<(), StateError> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         // Read behind the lock: of two savers, the last writes the latest.
-        file.save(&self.record())
+        file.save(&Kept {
+            record: self.record(),
+            secret: Some(self.hasher.secret()),
+        })
     }
 }
 
-fn to_byte(mode: Mode) -> u8 {
-    match mode {
-        Mode::Observe => 0,
-        Mode::Normal => 1,
-        Mode::KnownOnly => 2,
+impl Record {
+    fn in_force(&self) -> InForce {
+        InForce {
+            mode: self.mode,
+            // Another mode shuts no unknown client out.
+            admit_unknown: match self.mode {
+                Mode::KnownOnly => self.admit_unknown,
+                Mode::Observe | Mode::Normal => Share::NONE,
+            },
+        }
     }
 }
 
-fn from_byte(byte: u8) -> Mode {
-    match byte {
-        0 => Mode::Observe,
-        2 => Mode::KnownOnly,
-        _ => Mode::Normal,
-    }
-}
-
-/// Modes in JSON, under the names that people type.
-pub mod by_name {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use tidegate_config::Mode;
-
-    /// Writes the mode's name.
-    ///
-    /// # Errors
-    /// When the serializer fails.
-    pub fn serialize<S: Serializer>(mode: &Mode, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(mode)
-    }
-
-    /// Reads a mode's name.
-    ///
-    /// # Errors
-    /// When there is no such mode.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mode, D::Error> {
-        let name = String::deserialize(from)?;
-        name.parse().map_err(D::Error::custom)
+impl fmt::Display for Record {
+    /// The mode with its share.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.in_force().fmt(f)
     }
 }
 
@@ -201,7 +251,9 @@ mod tests {
     fn to(mode: Mode, until: Option<u64>) -> Change {
         Change {
             mode,
+            admit_unknown: Share::NONE,
             until,
+            goes_on: false,
             reason: None,
             set_by: None,
         }
@@ -255,6 +307,55 @@ mod tests {
         switch.set(to(Mode::KnownOnly, None), 20);
         switch.save().unwrap();
         assert_eq!(gate.start(Mode::Observe, u64::MAX).mode(), Mode::KnownOnly);
+    }
+
+    fn admitting(share: &str) -> Change {
+        Change {
+            admit_unknown: share.parse().unwrap(),
+            goes_on: true,
+            ..to(Mode::KnownOnly, Some(500))
+        }
+    }
+
+    #[test]
+    fn a_share_changes_within_a_mode_that_goes_on() {
+        let gate = Gate::new();
+        let switch = gate.start(Mode::Normal, 0);
+        let reason = |text: &str| Some(text.to_owned());
+        let flood = Change {
+            reason: reason("flood"),
+            ..to(Mode::KnownOnly, Some(100))
+        };
+        switch.set(flood, 10);
+        let record = switch.set(admitting("5%"), 20);
+        assert_eq!(
+            record.to_string(),
+            "known-only, 5% of unknown clients admitted"
+        );
+        assert_eq!((record.until, record.reason), (Some(100), reason("flood")));
+        let calm = Change {
+            reason: reason("calm"),
+            ..admitting("20%")
+        };
+        let record = switch.set(calm, 30);
+        assert_eq!((record.until, record.reason), (Some(100), reason("calm")));
+        switch.save().unwrap();
+        let again = gate.start(Mode::Observe, 40);
+        assert_eq!(again.in_force(), switch.in_force());
+        assert_eq!(again.hasher.secret(), switch.hasher.secret());
+        switch.end_if_due(100);
+        assert_eq!(switch.in_force().to_string(), "normal");
+        assert_eq!(switch.set(admitting("5%"), 110).until, Some(500));
+    }
+
+    #[test]
+    fn a_file_of_a_gate_that_knew_no_shares_is_read() {
+        let gate = Gate::new();
+        let text = r#"{"mode":"known-only","since":1,"until":null,"reason":null,"set_by":null,"before":"normal"}"#;
+        std::fs::write(gate.0.path().join("mode.json"), text).unwrap();
+        let switch = gate.start(Mode::Normal, 5);
+        assert_eq!(switch.in_force().to_string(), "known-only");
+        assert_eq!(switch.record().since, 1);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Request<'request> {
     pub route: Option<&'request Route>,
     /// Whether its client is in the known set.
     pub known: bool,
+    /// Whether `known-only` lets its client in without that, as one of a share of the unknown.
+    pub admitted: bool,
     /// The pass that it presents.
     pub pass: Presented,
     /// Whether an operator shut its client out.
@@ -154,8 +156,13 @@ impl<'request> Case<'request, '_> {
     /// The pass without which the request would be shut out. Where it would be let in anyway, its pass
     /// has no limit.
     pub fn let_in_by(&self) -> Option<Held> {
-        let Request { known, exempt, .. } = self.request;
-        let needed = self.mode == Mode::KnownOnly && !known && !exempt;
+        let Request {
+            known,
+            admitted,
+            exempt,
+            ..
+        } = self.request;
+        let needed = self.mode == Mode::KnownOnly && !known && !admitted && !exempt;
         self.request.pass.held().filter(|_| needed)
     }
 
@@ -169,6 +176,6 @@ impl<'request> Case<'request, '_> {
 impl Request<'_> {
     /// Whether `known-only` would refuse this request.
     pub fn is_shut_out(&self) -> bool {
-        !self.known && !self.exempt && self.pass.held().is_none()
+        !self.known && !self.admitted && !self.exempt && self.pass.held().is_none()
     }
 }

@@ -28,7 +28,7 @@ use tidegate::pass::{Keys, Pass, Rules};
 use tidegate::policy::Policy;
 use tidegate::prefixes::PrefixSet;
 use tidegate::reason::Reason;
-use tidegate_config::{Config, MINIMAL, Mode};
+use tidegate_config::{Config, MINIMAL, Mode, Share};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -162,6 +162,8 @@ fn a_pass_is_looked_at_without_an_allocation_whatever_it_is() {
     gate.mode.set(
         Change {
             mode: Mode::KnownOnly,
+            admit_unknown: Share::NONE,
+            goes_on: false,
             until: None,
             reason: None,
             set_by: None,

@@ -44,6 +44,7 @@ mod overrides;
 mod raw;
 mod schema;
 mod shape;
+mod share;
 mod source;
 mod syntax;
 
@@ -56,6 +57,7 @@ pub use checked::{
     Sample, Server, State, Tenant, TenantFrom, Tier, Upstream, default_admin_socket,
 };
 pub use error::{Error, Place, Problem};
+pub use share::Share;
 
 /// A configuration with every key explained. It is valid as it is.
 pub const TEMPLATE: &str = include_str!("../tidegate.toml");

@@ -29,6 +29,7 @@ pub struct Metrics {
     requests: Requests,
     connections: Connections,
     would_refuse: WouldRefuse,
+    admitted: IntCounter,
     reloads: [IntCounter; 2],
 }
 
@@ -47,7 +48,12 @@ impl Metrics {
             "Reloads of the configuration by how they ended.",
             &["outcome"],
         )?;
+        let admitted = IntCounter::new(
+            "tidegate_admitted_unknown_total",
+            "Requests that known-only let in as those of the admitted share of unknown clients.",
+        )?;
         Ok(Metrics {
+            admitted: register(&registry, admitted)?,
             requests: Requests::new(&registry)?,
             connections: Connections::new(&registry)?,
             would_refuse: WouldRefuse::new(&registry)?,
@@ -62,6 +68,10 @@ impl Metrics {
 
     pub(super) fn would_refuse(&self, mode: Mode, reason: Reason) {
         self.would_refuse.add(mode, reason);
+    }
+
+    pub(super) fn admitted(&self) {
+        self.admitted.inc();
     }
 
     pub(super) fn would_close(&self, reason: DoorReason) {

@@ -103,6 +103,11 @@ impl Account {
         self.metrics.would_refuse(mode, reason);
     }
 
+    /// Counts a request that `known-only` let in because its client is in the admitted share.
+    pub fn admitted(&self) {
+        self.metrics.admitted();
+    }
+
     /// Counts a connection that `normal` would have closed.
     pub fn would_close(&self, reason: DoorReason) {
         self.metrics.would_close(reason);

@@ -87,6 +87,11 @@ impl Scrape<'_> {
             (vec!["known-only"], active(Mode::KnownOnly)),
         ];
         out.gauges("mode", "1 for the mode in force.", &["mode"], modes)?;
+        out.gauge(
+            "known_only_admit_unknown_ratio",
+            "The share of unknown clients that known-only lets in, from 0 to 1.",
+            self.mode.admit_unknown.ratio(),
+        )?;
         let end = self.mode.until.unwrap_or(0) as f64;
         out.gauge(
             "mode_end_timestamp_seconds",

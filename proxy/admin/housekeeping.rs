@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tidegate_config::Share;
 use tidegate_limit::Table;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -94,8 +95,12 @@ fn announce_end(admin: &Admin, now: u64, told: &mut Option<u64>) {
     let soon = |until: &u64| until.saturating_sub(now) <= NOTICE && *told != Some(*until);
     if let Some(until) = record.until.filter(soon) {
         *told = Some(until);
+        let share = match record.admit_unknown {
+            Share::NONE => String::new(),
+            share => format!(" --admit-unknown {share}"),
+        };
         tracing::warn!(
-            "mode {} ends in {} s, and {} returns; `tidegate mode {} --for DURATION` prolongs it",
+            "mode {} ends in {} s, and {} returns; `tidegate mode {}{share} --for DURATION` prolongs it",
             record.mode,
             until.saturating_sub(now),
             record.before,

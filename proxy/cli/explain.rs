@@ -5,6 +5,8 @@ mod advice;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
+use tidegate_config::Share;
+
 use super::{Context, Format, block, known, mode, output};
 use crate::admin::wire::{ExplainQuery, Explanation, Pass, Route, Tokens};
 use crate::door::DoorReason;
@@ -125,7 +127,8 @@ fn cap(said: &Explanation) -> Option<&'static str> {
 
 fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
     let Some((first, more)) = said.known_by.split_first() else {
-        return writeln!(out, "known        no");
+        writeln!(out, "known        no")?;
+        return write_admitted(said, out);
     };
     let by = output::plain(&first.place());
     write!(out, "known        yes: {} from {by}", first.prefix)?;
@@ -141,6 +144,21 @@ fn write_known(said: &Explanation, out: &mut String) -> fmt::Result {
     match more.len() {
         0 => writeln!(out),
         count => writeln!(out, ", and {count} more"),
+    }
+}
+
+/// Of an unknown client, while a share of them is let in.
+fn write_admitted(said: &Explanation, out: &mut String) -> fmt::Result {
+    match (said.mode.admit_unknown, said.admitted) {
+        (Share::NONE, _) => Ok(()),
+        (share, true) => writeln!(
+            out,
+            "admitted     yes, one of the {share} of unknown clients"
+        ),
+        (share, false) => writeln!(
+            out,
+            "admitted     no, not one of the {share} of unknown clients"
+        ),
     }
 }
 

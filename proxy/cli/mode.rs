@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use tidegate_config::Mode;
+use tidegate_config::{Mode, Share};
 
 use super::{Context, Format, output};
 use crate::admin::wire::{Changed, ModeRequest};
@@ -19,6 +19,11 @@ pub(crate) struct Arguments {
     /// How long it lasts, such as 30m; "forever" for until it is switched again
     #[arg(long = "for", value_name = "DUR", requires = "mode", value_parser = parse_lasting)]
     lasting: Option<Lasting>,
+
+    /// Let a fixed share of the unknown clients in, such as 5% or 0.5%: the same ones stay in as it
+    /// grows. Changes nothing else of a known-only that is in force
+    #[arg(long, value_name = "SHARE", requires = "mode")]
+    admit_unknown: Option<Share>,
 
     /// Why, for whoever looks later
     #[arg(long, value_name = "TEXT", requires = "mode")]
@@ -63,6 +68,7 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> anyhow::Result<()>
                 },
                 forever: matches!(arguments.lasting, Some(Lasting::Forever)),
                 reason: arguments.reason,
+                admit_unknown: arguments.admit_unknown.map(|share| share.to_string()),
                 force: arguments.force,
             };
             let changed: Changed<Record> =
@@ -79,9 +85,9 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> anyhow::Result<()>
     }
 }
 
-/// The mode, its end and its reason in one line.
+/// The mode with its share, its end and its reason in one line.
 pub(super) fn sentence(record: &Record) -> String {
-    let mut said = record.mode.to_string();
+    let mut said = record.to_string();
     if let Some(until) = record.until {
         let left = until.saturating_sub(clock::unix_seconds());
         said.push_str(&format!(

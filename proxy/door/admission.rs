@@ -158,11 +158,13 @@ pub fn is_shut_out(gate: &Gate, client: IpAddr) -> bool {
 /// Only when nothing it could ask would be served: a path that stays open is told by the request,
 /// and so are a pass and whom a trusted proxy asks for.
 fn shuts_out(gate: &Gate, policy: &Policy, client: IpAddr) -> bool {
-    gate.mode.mode() == Mode::KnownOnly
+    let in_force = gate.mode.in_force();
+    in_force.mode == Mode::KnownOnly
         && policy.exempt_paths.is_empty()
         && policy.pass.is_none()
         && !policy.client.speaks_for_others(client)
         && !gate.is_known(client)
+        && !gate.mode.admits(in_force, &policy.client, client)
 }
 
 /// In `observe` who gets which place is counted and not enforced.

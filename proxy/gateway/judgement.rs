@@ -139,6 +139,10 @@ impl Judge<'_> {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
         let known = case.request.known;
+        let request = case.request;
+        if request.admitted && !request.blocked && !request.exempt {
+            account.admitted();
+        }
         // A stream's places before its tokens: a refused one must cost nothing. Over HTTP/1.1 the
         // connection has its place, and the total is only reached when streams have taken it.
         let held = self.stream.then(|| self.hold(policy, identity, known));

@@ -94,6 +94,8 @@ mod quotas;
 mod readme;
 /// A new configuration while the gate runs: all of it or nothing, and nobody notices.
 mod reloading;
+/// Opening again: a share of the unknown clients is let in, and the same ones stay in as it grows.
+mod reopening;
 /// Limits of a route, and routes that are exempt from everybody else's.
 mod route_limits;
 /// Which app a request goes to.

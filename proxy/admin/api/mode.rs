@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
-use tidegate_config::Mode;
+use tidegate_config::{Mode, Share};
 
 use super::{Answer, Operator, Shared, body, changed_with};
 use crate::admin::Problem;
@@ -33,7 +33,10 @@ pub(super) async fn set(
         );
         Problem::new(StatusCode::BAD_REQUEST, detail)
     })?;
-    if mode == Mode::KnownOnly && !request.force {
+    let share = share(&request, mode)?;
+    let opens = share.is_some() && admin.gate.mode.mode() == mode;
+    // Where it is in force already, a share only adds to those who are let in.
+    if mode == Mode::KnownOnly && !request.force && !opens {
         refuse_few(&admin.gate)?;
     }
     let now = clock::unix_seconds();
@@ -41,6 +44,8 @@ pub(super) async fn set(
     let by = operator.name().await;
     let change = Change {
         mode,
+        admit_unknown: share.unwrap_or(Share::NONE),
+        goes_on: share.is_some() && request.seconds.is_none() && !request.forever,
         until: lasting.map(|lasting| now.saturating_add(lasting.as_secs().max(1))),
         reason: request.reason,
         set_by: Some(by.clone()),
@@ -52,12 +57,11 @@ pub(super) async fn set(
         by = record.set_by,
         until = record.until.map(clock::timestamp),
         reason = record.reason,
-        "mode {}",
-        record.mode
+        "mode {record}"
     );
     let change = crate::admin::Change {
         what: "mode",
-        to: record.mode.to_string(),
+        to: record.to_string(),
         until: record.until,
         reason: record.reason.clone(),
     };
@@ -76,6 +80,21 @@ fn refuse_few(gate: &Gate) -> Result<(), Problem> {
         _ => return Ok(()),
     };
     Err(Problem::new(StatusCode::CONFLICT, detail))
+}
+
+/// The share of the unknown clients that is asked for, if one is.
+fn share(request: &ModeRequest, mode: Mode) -> Result<Option<Share>, Problem> {
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let Some(asked) = &request.admit_unknown else {
+        return Ok(None);
+    };
+    if mode != Mode::KnownOnly {
+        let detail = format!("{mode} lets every unknown client in; admit_unknown is of known-only");
+        return Err(bad(detail));
+    }
+    let share = asked.parse();
+    let share = share.map_err(|problem: String| bad(format!("admit_unknown: {problem}")))?;
+    Ok(Some(share))
 }
 
 /// How long a mode is to last; `None` for until it is switched again.

@@ -48,6 +48,9 @@ pub struct Explanation {
     pub mode: Record,
     /// The entries that make it a known customer; none when it is not one.
     pub known_by: Vec<Entry>,
+    /// Whether it is in the share of the unknown clients that `known-only` lets in now.
+    #[serde(default)]
+    pub admitted: bool,
     /// What the request has in the place of a pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<Pass>,

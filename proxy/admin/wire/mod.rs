@@ -208,6 +208,10 @@ pub struct ModeRequest {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Which share of the unknown clients `known-only` lets in all the same: `5%`, `0.5%`. When the
+    /// mode is in force already, it keeps its end unless another is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admit_unknown: Option<String>,
     /// Switch although every client would be refused.
     #[serde(default)]
     pub force: bool,

@@ -19,6 +19,16 @@ impl Key {
     pub(crate) const fn bits(self) -> u64 {
         self.0
     }
+
+    /// In which of `parts` equal parts of all keys it lies, counted from 0; 0 when there are none.
+    ///
+    /// So a share of all keys can be told apart, and a larger share holds the smaller one. The parts
+    /// are equal to one key in 2^64 / `parts`.
+    #[must_use]
+    pub const fn part(self, parts: u32) -> u32 {
+        // The upper half of the product is less than `parts`.
+        (((self.0 as u128) * (parts as u128)) >> 64) as u32
+    }
 }
 
 /// The space that a key belongs to: the same bytes in two domains are two keys.
@@ -32,6 +42,8 @@ pub enum Domain {
     Route,
     /// Networks of clients.
     Network,
+    /// Clients, to tell a fixed share of them apart.
+    Share,
     /// A further space that the caller numbers, such as a second limit on the
     /// same clients.
     Numbered(u16),
@@ -45,6 +57,7 @@ impl Domain {
             Self::Tenant => 1,
             Self::Route => 2,
             Self::Network => 3,
+            Self::Share => 4,
             Self::Numbered(number) => 1 << 16 | number as u32,
         }
     }

@@ -1,0 +1,263 @@
+//! Opening again: a share of the unknown clients is let in, and the same ones stay in as it grows.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::harness::{
+    App, Connection, Gate, PROXIED, ROOMY, client, eventually, get_as, with_upstream,
+};
+
+const KNOWN: &str = "127.0.0.9";
+
+/// A gate in `known-only`, which knows `KNOWN`, with more configuration.
+fn closed_with(more: &str) -> (App, Gate) {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, more);
+    gate.verb(&["known", "add", KNOWN]).good();
+    gate.verb(&["mode", "known-only", "--for", "1h", "--reason", "flood"])
+        .good();
+    (app, gate)
+}
+
+fn closed() -> (App, Gate) {
+    closed_with(ROOMY)
+}
+
+fn admit(gate: &Gate, share: &str) -> String {
+    let verb = ["mode", "known-only", "--admit-unknown", share];
+    gate.verb(&verb).good()
+}
+
+fn record(gate: &Gate) -> Value {
+    gate.verb(&["mode", "-o", "json"]).json()
+}
+
+/// 2,000 addresses of this machine.
+fn sources() -> impl Iterator<Item = String> {
+    (10..18).flat_map(|net| (1..=250).map(move |host| format!("127.0.{net}.{host}")))
+}
+
+/// Whether a new connection of this client is served.
+fn is_served(gate: &Gate, source: &str) -> bool {
+    // The gate closes without a word, which may arrive as a reset.
+    let Ok(mut connection) = Connection::try_open_from(source, gate.address) else {
+        return false;
+    };
+    let request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    let _ = connection.try_send(request);
+    matches!(connection.try_response(), Some(response) if response.status == 200)
+}
+
+fn served(gate: &Gate) -> HashSet<String> {
+    sources().filter(|source| is_served(gate, source)).collect()
+}
+
+/// One whom this share lets in and one whom it does not, as `explain` tells.
+fn one_of_each(gate: &Gate) -> (String, String) {
+    let is_in = |source: &String| {
+        let said = gate.verb(&["explain", source, "-o", "json"]).json();
+        said["admitted"].as_bool().unwrap()
+    };
+    let find = |wanted: bool| sources().find(|source| is_in(source) == wanted).unwrap();
+    (find(true), find(false))
+}
+
+#[test]
+fn the_share_is_about_right_and_the_same_clients_stay_in_as_it_grows() {
+    let (_app, gate) = closed();
+    assert_eq!(served(&gate).len(), 0);
+    let mut before = HashSet::new();
+    for (share, least, most) in [("5%", 60, 140), ("20%", 320, 480), ("50%", 900, 1100)] {
+        admit(&gate, share);
+        let now = served(&gate);
+        // Four standard deviations of a binomial and more.
+        assert!(
+            (least..=most).contains(&now.len()),
+            "{share}: {}",
+            now.len()
+        );
+        let lost: Vec<_> = before.difference(&now).collect();
+        assert!(lost.is_empty(), "{share} shut out {lost:?}");
+        before = now;
+    }
+    admit(&gate, "100%");
+    assert_eq!(served(&gate).len(), 2000);
+    assert!(is_served(&gate, KNOWN));
+    admit(&gate, "0%");
+    assert_eq!(served(&gate).len(), 0);
+    assert!(is_served(&gate, KNOWN));
+}
+
+#[test]
+fn a_share_of_the_clients_behind_a_proxy_is_let_in_by_the_request() {
+    let (_app, gate) = closed_with(PROXIED);
+    let mut proxy = gate.connect();
+    let mut statuses = || {
+        let requests: Vec<String> = (0..2000).map(|n| get_as(client(n), "")).collect();
+        let answers = proxy.pipeline(&requests);
+        let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        statuses
+    };
+    assert!(statuses().iter().all(|status| *status == 503));
+    admit(&gate, "5%");
+    let few = statuses();
+    let count = few.iter().filter(|status| **status == 200).count();
+    assert!((60..=140).contains(&count), "{count} of 2000");
+    assert_eq!(gate.metric("tidegate_admitted_unknown_total"), count as f64);
+    assert_eq!(gate.metric("tidegate_known_only_admit_unknown_ratio"), 0.05);
+    admit(&gate, "20%");
+    let more = statuses();
+    let stayed = few
+        .iter()
+        .zip(&more)
+        .all(|(few, more)| *few != 200 || *more == 200);
+    assert!(stayed, "the share grew and shut somebody out");
+}
+
+#[test]
+fn open_connections_and_idle_ones_follow_the_share() {
+    // A path that stays open lets everybody's connections in.
+    let (_app, gate) = closed_with(&format!(
+        "{ROOMY}[known_only]\nexempt_paths = [\"/login\"]\n"
+    ));
+    admit(&gate, "30%");
+    let (inside, outside) = one_of_each(&gate);
+    admit(&gate, "0%");
+    let mut inside = Connection::open_from(&inside, gate.address);
+    let mut outside = Connection::open_from(&outside, gate.address);
+    let mut both = || [inside.get("/").status, outside.get("/").status];
+    assert_eq!(both(), [503, 503]);
+    admit(&gate, "30%");
+    assert_eq!(both(), [200, 503]);
+    admit(&gate, "100%");
+    assert_eq!(both(), [200, 200]);
+    admit(&gate, "0%");
+    assert_eq!(both(), [503, 503]);
+    assert_eq!(gate.requests("refused", "unknown_client"), 5.0);
+}
+
+#[test]
+fn a_smaller_share_ends_the_idle_connections_of_those_it_leaves_out() {
+    let (_app, gate) = closed();
+    admit(&gate, "30%");
+    let (inside, outside) = one_of_each(&gate);
+    admit(&gate, "100%");
+    let mut stays = Connection::open_from(&inside, gate.address);
+    let mut goes = Connection::open_from(&outside, gate.address);
+    assert_eq!([stays.get("/").status, goes.get("/").status], [200, 200]);
+    admit(&gate, "30%");
+    assert!(goes.is_closed());
+    assert_eq!(stays.get("/").status, 200);
+    assert_eq!(gate.ended("shut_out"), 1.0);
+}
+
+#[test]
+fn a_crash_and_an_upgrade_leave_the_same_clients_in() {
+    let (app, gate) = closed();
+    admit(&gate, "20%");
+    let (record_before, before) = (record(&gate), served(&gate));
+    assert!(!before.is_empty());
+    let gate = Gate::start_in(gate.kill(), &with_upstream(&[app.address], ROOMY));
+    assert_eq!(record(&gate), record_before);
+    assert_eq!(served(&gate), before);
+    gate.verb(&["upgrade"]).good();
+    eventually("the new process to serve alone", || {
+        gate.status()["earlier"].is_null()
+    });
+    assert_eq!(record(&gate), record_before);
+    assert_eq!(served(&gate), before);
+}
+
+#[test]
+fn it_is_told_wherever_the_mode_is() {
+    let (_app, gate) = closed();
+    let before = record(&gate);
+    let said = admit(&gate, "12.5%");
+    let sentence = "known-only, 12.5% of unknown clients admitted for another ";
+    for text in [
+        said,
+        gate.verb(&["mode"]).good(),
+        gate.verb(&["status"]).good(),
+    ] {
+        assert!(text.contains(sentence), "{text}");
+        assert!(text.contains("flood"), "the reason stays: {text}");
+    }
+    let after = record(&gate);
+    assert_eq!(after["admit_unknown"], "12.5%");
+    assert_eq!(after["until"], before["until"], "the end stays");
+    let (inside, outside) = one_of_each(&gate);
+    let said = |source: &str| gate.verb(&["explain", source]).good();
+    let (inside, outside) = (said(&inside), said(&outside));
+    assert!(
+        inside.contains("admitted     yes, one of the 12.5%"),
+        "{inside}"
+    );
+    assert!(inside.contains("verdict      forwarded"), "{inside}");
+    assert!(
+        outside.contains("admitted     no, not one of the 12.5%"),
+        "{outside}"
+    );
+    assert!(outside.contains("unknown_client"), "{outside}");
+    assert!(!said(KNOWN).contains("admitted     "));
+    let audit = gate.verb(&["audit"]).good();
+    assert!(
+        audit.contains("known-only, 12.5% of unknown clients admitted"),
+        "{audit}"
+    );
+    assert!(gate.has_said("mode known-only, 12.5% of unknown clients admitted"));
+}
+
+#[test]
+fn the_end_changes_only_when_that_is_asked_for_and_takes_the_share_with_it() {
+    let (_app, gate) = closed();
+    let verb = [
+        "mode",
+        "known-only",
+        "--admit-unknown",
+        "5%",
+        "--for",
+        "10m",
+    ];
+    gate.verb(&verb).good();
+    let now = record(&gate);
+    let lasting = now["until"].as_u64().unwrap() - now["since"].as_u64().unwrap();
+    assert_eq!(lasting, 600);
+    gate.verb(&["mode", "known-only", "--for", "1s"]).good();
+    assert_eq!(record(&gate)["admit_unknown"], "0%", "closed again");
+    admit(&gate, "5%");
+    eventually("the mode to end", || record(&gate)["mode"] == "normal");
+    assert_eq!(record(&gate)["admit_unknown"], "0%");
+    admit_with_force(&gate);
+}
+
+/// A share also begins a known-only, which then has the usual end, and the usual questions.
+fn admit_with_force(gate: &Gate) {
+    gate.verb(&["known", "remove", KNOWN]).good();
+    let verb = ["mode", "known-only", "--admit-unknown", "5%"];
+    assert_eq!(gate.verb(&verb).code, 1, "the known set is empty");
+    gate.verb(&[&verb[..], &["--force"]].concat()).good();
+    let first = record(gate);
+    assert!(first["until"].is_u64(), "{first}");
+    admit(gate, "50%");
+}
+
+#[test]
+fn what_is_no_share_changes_nothing() {
+    let (_app, gate) = closed();
+    for share in ["5", "101%", "0.001%", "-1%", "many"] {
+        let said = gate.verb(&["mode", "known-only", "--admit-unknown", share]);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{share}");
+    }
+    let said = gate.verb(&["mode", "normal", "--admit-unknown", "5%"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.stderr.contains("normal lets every unknown client in"),
+        "{said:?}"
+    );
+    let now = record(&gate);
+    assert_eq!(
+        (&now["mode"], &now["admit_unknown"]),
+        (&"known-only".into(), &"0%".into())
+    );
+}
