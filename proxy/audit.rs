@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::regular;
+
 /// Bytes of a file, after which the next one is begun: some ten thousand changes.
 const MAX_FILE: u64 = 4 << 20;
 /// Bytes of a line that is read; ours are shorter.
@@ -44,6 +46,31 @@ pub struct Record {
     /// The traffic a minute after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Traffic>,
+}
+
+/// What a record tells of a change itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What was changed.
+    pub what: &'static str,
+    /// To what, in words.
+    pub to: String,
+    /// Until when, in seconds since the epoch.
+    pub until: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl Change {
+    /// One without an end and a reason.
+    pub fn plain(what: &'static str, to: String) -> Self {
+        Change {
+            what,
+            to,
+            until: None,
+            reason: None,
+        }
+    }
 }
 
 /// What went through the gate, over some seconds.
@@ -214,10 +241,9 @@ fn numbered(path: &Path) -> impl Iterator<Item = (u64, Record)> {
 
 /// The lines of a file that are ours and whole; none when there is no such file.
 fn lines(path: &Path) -> impl Iterator<Item = Line> + use<> {
-    let file = File::open(path).ok();
-    let regular = file.filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()));
     // More is not ours.
-    let mut file = regular.map(|file| BufReader::new(file.take(2 * MAX_FILE)));
+    let file = regular::open(path, 2 * MAX_FILE).ok();
+    let mut file = file.map(BufReader::new);
     std::iter::from_fn(move || {
         let file = file.as_mut()?;
         let mut line = Vec::new();

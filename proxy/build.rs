@@ -112,6 +112,7 @@ impl Inputs {
         let policy = running.policy(&moves.list(), &limits)?;
         limits.table.put_in_force();
         let (learned, arrivals) = Learned::new();
+        let told = watch::Sender::new(false);
         let gate = Arc::new(Gate {
             learned,
             passes: Passes::default(),
@@ -122,7 +123,8 @@ impl Inputs {
                 StateFile::new(&directory, "mode.json"),
                 mode,
                 clock::unix_seconds(),
-            ),
+            )
+            .telling(told.clone()),
             limits,
             connections: Arc::new(Gauge::new()),
             in_flight: Arc::new(Gauge::new()),
@@ -132,7 +134,7 @@ impl Inputs {
                 metrics: Metrics::new().context("the metrics")?,
                 log: AccessLog::new(log, sample),
             },
-            told: watch::Sender::new(false),
+            told,
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tidegate_config::{Mode, Share};
 use tidegate_limit::KeyHasher;
+use tokio::sync::watch;
 
 use crate::policy::ClientRules;
 use crate::state::{StateError, StateFile};
@@ -73,6 +74,8 @@ pub struct Switch {
     /// Tells which clients are in a share. Its secret is kept with the record: the same clients stay
     /// in across restarts, and nobody can choose an address that is.
     hasher: KeyHasher,
+    /// Lets connections look whether they may stay.
+    told: watch::Sender<bool>,
 }
 
 /// What the state file holds.
@@ -117,7 +120,18 @@ impl Switch {
             hasher: secret.map_or_else(KeyHasher::new, |(first, second)| {
                 KeyHasher::from_secret(first, second)
             }),
+            told: watch::Sender::new(false),
         }
+    }
+
+    /// Has connections look whether they may stay whenever another mode, or share, is in force.
+    pub fn telling(self, told: watch::Sender<bool>) -> Self {
+        Switch { told, ..self }
+    }
+
+    fn put_in_force(&self, record: &Record) {
+        self.current.store(record.in_force().packed(), Relaxed);
+        self.told.send_modify(|_| ());
     }
 
     /// The mode in force, with its share. Relaxed: nothing else is published with it, and a request
@@ -179,7 +193,7 @@ impl Switch {
             before,
             reopening: None,
         };
-        self.current.store(record.in_force().packed(), Relaxed);
+        self.put_in_force(&record);
         record.clone()
     }
 
@@ -200,7 +214,7 @@ impl Switch {
             before: ended.before,
             reopening: None,
         };
-        self.current.store(record.in_force().packed(), Relaxed);
+        self.put_in_force(&record);
         Some(ended)
     }
 

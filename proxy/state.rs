@@ -10,6 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::regular;
+
 /// Bytes that a state file may have; more is not one of ours.
 const MAX_FILE: u64 = 64 << 20;
 
@@ -120,7 +122,7 @@ impl StateFile {
     /// A damaged file is moved aside, so that the next save does not destroy what could be
     /// recovered by hand.
     pub fn load<T: DeserializeOwned>(&self) -> Option<T> {
-        let bytes = match self.read() {
+        let bytes = match regular::read(&self.path, MAX_FILE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -135,19 +137,6 @@ impl StateFile {
                 None
             }
         }
-    }
-
-    fn read(&self) -> io::Result<Vec<u8>> {
-        let meta = fs::metadata(&self.path)?;
-        if !meta.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        if meta.len() > MAX_FILE {
-            return Err(io::Error::other(format!(
-                "it is larger than {MAX_FILE} bytes"
-            )));
-        }
-        fs::read(&self.path)
     }
 
     /// What is told when it cannot be written for this reason.

@@ -8,9 +8,10 @@ use tidegate_config::Share;
 use tidegate_limit::Table;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::Admin;
 use super::reopening::Seen;
 use super::wire::Requests;
-use super::{Admin, Change};
+use crate::audit::Change;
 use crate::clock;
 use crate::state::StateError;
 

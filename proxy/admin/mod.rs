@@ -27,7 +27,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, RwLock, watch};
 
-use crate::audit::{Audit, Record, Traffic};
+use crate::audit::{Audit, Change, Record, Traffic};
 use crate::clock;
 use crate::door::Blocks;
 use crate::gate::Gate;
@@ -122,15 +122,6 @@ impl Ending {
     fn left(&self) -> impl Future<Output = ()> + Send + 'static {
         until(self.leaving.subscribe())
     }
-}
-
-/// What is written into the audit log of a change.
-#[derive(Debug)]
-struct Change {
-    what: &'static str,
-    to: String,
-    until: Option<u64>,
-    reason: Option<String>,
 }
 
 impl Admin {

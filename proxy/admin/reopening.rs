@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tidegate_config::{Reopen, Share};
 
-use super::{Admin, Change};
+use super::Admin;
+use crate::audit::Change;
 
 /// Seconds that are looked back, at the most to the last step.
 const WINDOW: usize = 10;
@@ -66,9 +67,8 @@ fn exceeds(count: u64, all: u64, share: Share) -> bool {
     u128::from(count) * u128::from(Share::WHOLE) > u128::from(all) * u128::from(share.parts())
 }
 
-/// Tells of a step, and lets connections look whether they may stay.
+/// Tells of a step.
 fn stepped(admin: &Arc<Admin>, record: &crate::mode::Record, why: String) {
-    admin.gate.told.send_modify(|_| ());
     tracing::warn!("mode {record}, opening again: {why}");
     super::housekeeping::save(admin, |admin| admin.gate.mode.save());
     let change = Change {

@@ -68,41 +68,21 @@ pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
             };
             let client = context.client();
             let blocked: Changed<Added> = client.send(Method::POST, "/v1/blocks", &request)?;
-            show(
-                &blocked,
-                |entry| {
-                    let until = entry.until.unwrap_or(0);
-                    let left = output::duration(until.saturating_sub(clock::unix_seconds()));
-                    let until = output::time(until);
-                    format!("{} is blocked for {left} (until {until})\n", entry.prefix)
-                },
-                context,
-            )
+            output::changed(&blocked, context, |entry| {
+                let until = entry.until.unwrap_or(0);
+                let left = output::duration(until.saturating_sub(clock::unix_seconds()));
+                let until = output::time(until);
+                format!("{} is blocked for {left} (until {until})\n", entry.prefix)
+            })
         }
         Verb::Remove { prefix } => {
             let client = context.client();
             let request = Unblock { prefix };
             let lifted: Changed<Added> = client.send(Method::DELETE, "/v1/blocks", &request)?;
-            show(
-                &lifted,
-                |entry| format!("{} is no longer blocked\n", entry.prefix),
-                context,
-            )
+            output::changed(&lifted, context, |entry| {
+                format!("{} is no longer blocked\n", entry.prefix)
+            })
         }
-    }
-}
-
-fn show(
-    changed: &Changed<Added>,
-    sentence: impl FnOnce(&Added) -> String,
-    context: &Context,
-) -> anyhow::Result<()> {
-    if let Some(warning) = &changed.warning {
-        eprintln!("warning: {warning}");
-    }
-    match context.format {
-        Format::Json => output::json(&changed.now),
-        Format::Human => output::text(&sentence(&changed.now)),
     }
 }
 

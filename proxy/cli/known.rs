@@ -110,15 +110,10 @@ fn change(
     context: &Context,
 ) -> anyhow::Result<()> {
     let changed: Changed<Added> = context.client().send(method, "/v1/known", request)?;
-    if let Some(warning) = &changed.warning {
-        eprintln!("warning: {warning}");
-    }
-    if context.format == Format::Json {
-        return output::json(&changed.now);
-    }
-    let until = changed.now.until.map(output::time);
-    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
-    output::text(&format!("{} is {word}{until}\n", changed.now.prefix))
+    output::changed(&changed, context, |entry| {
+        let until = output::until(entry.until);
+        format!("{} is {word}{until}\n", entry.prefix)
+    })
 }
 
 /// How often and when the app confirmed somebody.
@@ -156,19 +151,13 @@ fn import(file: &Path, asked: &ImportQuery, context: &Context) -> anyhow::Result
     };
     let client = context.client();
     let changed: Changed<Imported> = client.stream("/v1/known/import", asked, from)?;
-    if let Some(warning) = &changed.warning {
-        eprintln!("warning: {warning}");
-    }
-    let Imported(facts) = &changed.now;
-    if context.format == Format::Json {
-        return output::json(facts);
-    }
-    let until = facts.until.map(output::time);
-    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
-    output::text(&format!(
-        "{} prefixes are known{until}, as import {}\n",
-        facts.prefixes, facts.number
-    ))
+    output::changed(&changed, context, |Imported(facts)| {
+        let until = output::until(facts.until);
+        format!(
+            "{} prefixes are known{until}, as import {}\n",
+            facts.prefixes, facts.number
+        )
+    })
 }
 
 fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::Method;
 use tidegate_config::{Mode, Share};
 
-use super::{Context, Format, output};
+use super::{Context, output};
 use crate::admin::wire::{Changed, ModeRequest};
 use crate::clock;
 use crate::mode::Record;
@@ -57,8 +57,11 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(arguments: Arguments, context: &Context) -> anyhow::Result<()> {
-    let record = match arguments.mode {
-        None => context.client().get("/v1/mode")?,
+    let changed: Changed<Record> = match arguments.mode {
+        None => Changed {
+            now: context.client().get("/v1/mode")?,
+            warning: None,
+        },
         Some(mode) => {
             let request = ModeRequest {
                 mode,
@@ -71,18 +74,12 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> anyhow::Result<()>
                 admit_unknown: arguments.admit_unknown.map(|share| share.to_string()),
                 force: arguments.force,
             };
-            let changed: Changed<Record> =
-                context.client().send(Method::POST, "/v1/mode", &request)?;
-            if let Some(warning) = changed.warning {
-                eprintln!("warning: {warning}");
-            }
-            changed.now
+            context.client().send(Method::POST, "/v1/mode", &request)?
         }
     };
-    match context.format {
-        Format::Json => output::json(&record),
-        Format::Human => output::text(&format!("{}\n", sentence(&record))),
-    }
+    output::changed(&changed, context, |record| {
+        format!("{}\n", sentence(record))
+    })
 }
 
 /// The mode with its share, its end and its reason in one line.

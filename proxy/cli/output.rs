@@ -4,6 +4,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::{Context, Format};
+use crate::admin::wire::Changed;
+
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
@@ -18,6 +21,27 @@ pub(super) fn text(text: &str) -> anyhow::Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// Prints what a change has put in force, after what the operator should know beside it.
+pub(super) fn changed<T: Serialize>(
+    changed: &Changed<T>,
+    context: &Context,
+    sentence: impl FnOnce(&T) -> String,
+) -> anyhow::Result<()> {
+    if let Some(warning) = &changed.warning {
+        eprintln!("warning: {warning}");
+    }
+    match context.format {
+        Format::Json => json(&changed.now),
+        Format::Human => text(&sentence(&changed.now)),
+    }
+}
+
+/// ` until` a point in time; nothing where there is none.
+pub(super) fn until(seconds: Option<u64>) -> String {
+    let end = seconds.map(time);
+    end.map_or_else(String::new, |end| format!(" until {end}"))
 }
 
 /// Whether printing failed only because the reader had enough, as `head` does.

@@ -56,14 +56,10 @@ pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
 fn revoke(request: PassRequest, context: &Context) -> anyhow::Result<()> {
     let client = context.client();
     let changed: Changed<PassRequest> = client.send(Method::DELETE, "/v1/passes", &request)?;
-    if let Some(warning) = &changed.warning {
-        eprintln!("warning: {warning}");
-    }
-    match (context.format, changed.now.id.as_str()) {
-        (Format::Json, _) => output::json(&changed.now),
-        (Format::Human, "all") => output::text("no pass of before is believed any more\n"),
-        (Format::Human, id) => output::text(&format!("pass {id} is not believed any more\n")),
-    }
+    output::changed(&changed, context, |revoked| match revoked.id.as_str() {
+        "all" => "no pass of before is believed any more\n".to_owned(),
+        id => format!("pass {id} is not believed any more\n"),
+    })
 }
 
 fn list(context: &Context) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use hyper::Method;
 use tidegate_config::Share;
 
 use super::mode::{parse_seconds, sentence};
-use super::{Context, Format, output};
+use super::{Context, output};
 use crate::admin::wire::{Changed, ReopenRequest};
 use crate::mode::Record;
 
@@ -45,11 +45,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let changed: Changed<Record> = context
         .client()
         .send(Method::POST, "/v1/reopen", &request)?;
-    if let Some(warning) = changed.warning {
-        eprintln!("warning: {warning}");
-    }
-    match context.format {
-        Format::Json => output::json(&changed.now),
-        Format::Human => output::text(&format!("{}\n", sentence(&changed.now))),
-    }
+    output::changed(&changed, context, |record| {
+        format!("{}\n", sentence(record))
+    })
 }

@@ -65,38 +65,23 @@ pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
                 reason,
             };
             let client = context.client();
-            let changed = client.send(Method::POST, "/v1/tenants", &request)?;
-            tell(&changed, context, |moved| {
-                let until = moved.until.map(output::time);
-                let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+            let changed: Changed<Moved> = client.send(Method::POST, "/v1/tenants", &request)?;
+            output::changed(&changed, context, |moved| {
+                let until = output::until(moved.until);
                 format!("{} is in tier {}{until}\n", moved.name, moved.tier)
             })
         }
         Verb::Unset { name } => {
             let request = TenantName { name };
             let client = context.client();
-            let changed = client.send(Method::DELETE, "/v1/tenants", &request)?;
-            tell(&changed, context, |moved| {
+            let changed: Changed<Moved> = client.send(Method::DELETE, "/v1/tenants", &request)?;
+            output::changed(&changed, context, |moved| {
                 format!(
                     "{} is no longer kept in tier {}: it is where it is listed again\n",
                     moved.name, moved.tier
                 )
             })
         }
-    }
-}
-
-fn tell(
-    changed: &Changed<Moved>,
-    context: &Context,
-    sentence: impl FnOnce(&Moved) -> String,
-) -> anyhow::Result<()> {
-    if let Some(warning) = &changed.warning {
-        eprintln!("warning: {warning}");
-    }
-    match context.format {
-        Format::Json => output::json(&changed.now),
-        Format::Human => output::text(&sentence(&changed.now)),
     }
 }
 

@@ -163,7 +163,7 @@ struct Place {
 /// One client may have this share of the places, and so many in any case: whoever says hello and
 /// nothing more must need many addresses to keep others out.
 const CLIENT_SHARE: u32 = 50;
-const CLIENT_LEAST: NonZeroU32 = NonZeroU32::new(8).unwrap();
+const CLIENT_LEAST: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 
 /// A place among the handshakes under way. Known clients always get one: whoever fills the places
 /// must not lock them out, and the cap of all connections bounds them.

@@ -8,19 +8,12 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use pingora_core::protocols::l4::ext::get_tcp_info;
-use pingora_core::protocols::raw_connect::ProxyDigest;
-use pingora_core::protocols::tls::{SslDigest, TlsRef};
-use pingora_core::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    Stream, TimingDigest, UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use pingora_core::protocols::{Stream, UniqueIDType};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pace::{Fault, Limits, Pace};
 use super::reset;
@@ -93,6 +86,11 @@ impl PacedStream {
             received: 0,
             written: 0,
         }
+    }
+
+    /// What is below.
+    pub fn below(&self) -> &Stream {
+        &self.io
     }
 
     /// Sets what is asked of the client in each direction, and forgets how it kept to it so far.
@@ -203,59 +201,6 @@ impl AsyncWrite for PacedStream {
         let this = self.get_mut();
         let ended = Pin::new(&mut this.io).poll_shutdown(cx);
         this.watch(cx, ended)
-    }
-}
-
-#[async_trait]
-impl Shutdown for PacedStream {
-    async fn shutdown(&mut self) {
-        // It ends either way.
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl UniqueID for PacedStream {
-    fn id(&self) -> UniqueIDType {
-        self.io.id()
-    }
-}
-
-impl Ssl for PacedStream {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.io.get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.io.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.io.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for PacedStream {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.io.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for PacedStream {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.io.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for PacedStream {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.io.get_socket_digest()
-    }
-}
-
-#[async_trait]
-impl Peek for PacedStream {
-    async fn try_peek(&mut self, out: &mut [u8]) -> io::Result<bool> {
-        self.io.try_peek(out).await
     }
 }
 

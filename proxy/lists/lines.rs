@@ -2,13 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Take};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-use nix::fcntl::OFlag;
 
 use super::columns::Columns;
 use super::{ListError, MAX_FILE};
+use crate::regular;
 
 /// Bytes of a line, comment included.
 const MAX_LINE: usize = 1024;
@@ -34,24 +32,8 @@ impl<'path> Lines<'path, Take<File>> {
             path: path.to_owned(),
             problem,
         };
-        // Opening a named pipe would wait for somebody who writes to it.
-        let file = File::options()
-            .read(true)
-            .custom_flags(OFlag::O_NONBLOCK.bits())
-            .open(path)
-            .map_err(|error| unreadable(error.to_string()))?;
-        let meta = file
-            .metadata()
-            .map_err(|error| unreadable(error.to_string()))?;
-        if !meta.is_file() {
-            let found = if meta.is_dir() { "a folder, " } else { "" };
-            return Err(unreadable(format!("it is {found}not a regular file")));
-        }
-        if meta.len() > MAX_FILE {
-            return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));
-        }
-        // The bound holds for a file that grows while it is read, too.
-        Ok(Lines::of(path, file.take(MAX_FILE)))
+        let file = regular::open(path, MAX_FILE).map_err(|error| unreadable(error.to_string()))?;
+        Ok(Lines::of(path, file))
     }
 }
 

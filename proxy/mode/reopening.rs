@@ -1,7 +1,5 @@
 //! Opening again in steps: up while it is calm, back at once when it is not.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use serde::{Deserialize, Serialize};
 use tidegate_config::{Mode, Share};
 
@@ -83,7 +81,7 @@ impl Switch {
                 reopening: None,
             };
         }
-        self.current.store(record.in_force().packed(), Relaxed);
+        self.put_in_force(&record);
         Some((record.clone(), why))
     }
 }

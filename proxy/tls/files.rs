@@ -1,15 +1,15 @@
 //! Certificates and keys as files in PEM (RFC 7468).
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use nix::fcntl::OFlag;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls;
+
+use crate::regular;
 
 /// Bytes that a file may have: a bundle of every public authority has a quarter of it.
 const MAX_FILE: u64 = 1 << 20;
@@ -57,25 +57,5 @@ pub(super) fn is_public(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    bounded(path).with_context(|| format!("{}: cannot be read", path.display()))
-}
-
-fn bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a named pipe would wait for somebody who writes to it.
-    let file = File::options()
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if meta.len() > MAX_FILE {
-        return Err(io::Error::other(format!(
-            "it is larger than {MAX_FILE} bytes"
-        )));
-    }
-    let mut text = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut text)?;
-    Ok(text)
+    regular::read(path, MAX_FILE).with_context(|| format!("{}: cannot be read", path.display()))
 }

@@ -3,11 +3,9 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Shared, query};
-use crate::admin::Problem;
+use super::{Answer, Shared, aside, query};
 use crate::audit::Record;
 
 /// Changes that one answer has unless more are asked for, and at most.
@@ -24,8 +22,7 @@ pub(super) async fn list(
     asked: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<Vec<Record>> {
     let most = query(asked)?.limit.unwrap_or(LISTED).min(MOST);
-    // The files are read, which the disk may make long.
-    let read = tokio::task::spawn_blocking(move || admin.audit.list(most)).await;
-    read.map(Json)
-        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    aside(&admin, move |admin| admin.audit.list(most))
+        .await
+        .map(Json)
 }

@@ -10,9 +10,10 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Operator, Shared, body, changed_with, query};
+use super::{Answer, Operator, Shared, aside, body, changed, query};
 use crate::admin::wire::{BlockList, BlockRequest, Changed, Unblock};
-use crate::admin::{Change, Problem};
+use crate::admin::{Admin, Problem};
+use crate::audit::Change;
 use crate::clock;
 use crate::door::{BlockError, LONGEST_BLOCK, USUAL_BLOCK};
 use crate::prefixes::Added;
@@ -46,18 +47,18 @@ pub(super) async fn add(
     let request = body(request)?;
     let lasting = lasting(request.seconds)?;
     let until = clock::unix_seconds().saturating_add(lasting.as_secs());
-    let set_by = Some(operator.name().await);
-    let adding = admin.clone();
-    let (entry, note) = blocking(move || {
+    let by = operator.name().await;
+    let set_by = Some(by.clone());
+    let added = aside(&admin, move |admin| {
         let entry = |prefix| Added {
             prefix,
             until: Some(until),
             reason: request.reason,
             set_by,
         };
-        adding.blocks.add(&request.prefix, entry, request.force)
-    })
-    .await?;
+        admin.blocks.add(&request.prefix, entry, request.force)
+    });
+    let (entry, note) = added.await?.map_err(refused)?;
     tracing::warn!(
         by = entry.set_by,
         until = entry.until.map(clock::timestamp),
@@ -71,13 +72,10 @@ pub(super) async fn add(
         until: entry.until,
         reason: entry.reason.clone(),
     };
-    let by = entry.set_by.as_deref().unwrap_or_default();
-    let unaudited = admin.audited(by, change).await;
-    let note = note
-        .into_iter()
-        .chain(unaudited)
-        .reduce(|a, b| format!("{a}; {b}"));
-    Ok(changed_with(note, entry, move || admin.blocks.save()).await)
+    let save = |admin: &Admin| admin.blocks.save();
+    let mut answer = changed(&admin, &by, change, entry, save).await;
+    answer.warn(note);
+    Ok(answer)
 }
 
 pub(super) async fn remove(
@@ -86,17 +84,12 @@ pub(super) async fn remove(
     request: Result<Json<Unblock>, JsonRejection>,
 ) -> Answer<Changed<Added>> {
     let request = body(request)?;
-    let removing = admin.clone();
-    let entry = blocking(move || removing.blocks.remove(&request.prefix)).await?;
+    let removed = aside(&admin, move |admin| admin.blocks.remove(&request.prefix));
+    let entry = removed.await?.map_err(refused)?;
     tracing::warn!("no longer blocked {}", entry.prefix);
-    let change = Change {
-        what: "unblock",
-        to: entry.prefix.to_string(),
-        until: None,
-        reason: None,
-    };
-    let note = admin.audited(&operator.name().await, change).await;
-    Ok(changed_with(note, entry, move || admin.blocks.save()).await)
+    let change = Change::plain("unblock", entry.prefix.to_string());
+    let (by, save) = (operator.name().await, |admin: &Admin| admin.blocks.save());
+    Ok(changed(&admin, &by, change, entry, save).await)
 }
 
 fn lasting(seconds: Option<u64>) -> Result<Duration, Problem> {
@@ -111,18 +104,11 @@ fn lasting(seconds: Option<u64>) -> Result<Duration, Problem> {
     }
 }
 
-/// The set is built anew for each change, which many blocks make long.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BlockError> + Send + 'static,
-) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
-        .map_err(|error| {
-            let status = match error {
-                BlockError::Dangerous(..) => StatusCode::CONFLICT,
-                BlockError::Absent(..) => StatusCode::NOT_FOUND,
-                BlockError::Full(_) | BlockError::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            };
-            Problem::new(status, error.to_string())
-        })
+fn refused(error: BlockError) -> Problem {
+    let status = match error {
+        BlockError::Dangerous(..) => StatusCode::CONFLICT,
+        BlockError::Absent(..) => StatusCode::NOT_FOUND,
+        BlockError::Full(_) | BlockError::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    Problem::new(status, error.to_string())
 }

@@ -3,7 +3,6 @@
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -15,14 +14,14 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::{Answer, Operator, Shared, body, query};
+use super::{Answer, Operator, Shared, aside, body, changed, query};
 use crate::admin::wire::{Changed, ImportQuery, Imported, KnownList, KnownRequest};
-use crate::admin::{Admin, Change, Problem};
+use crate::admin::{Admin, Problem};
+use crate::audit::Change;
 use crate::clock;
 use crate::known::{Facts, read_prefixes};
 use crate::lists::MAX_FILE;
 use crate::prefixes::Added;
-use crate::state::StateError;
 
 /// Entries that one answer has unless more are asked for.
 const LISTED: usize = 1000;
@@ -35,24 +34,6 @@ const MAX_NAME: usize = 256;
 pub(super) struct ListQuery {
     limit: Option<usize>,
     address: Option<IpAddr>,
-}
-
-/// Does something with the known set on a thread that may take its time: a million prefixes do.
-async fn aside<T: Send + 'static>(
-    admin: &Arc<Admin>,
-    work: impl FnOnce(&Admin) -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let admin = admin.clone();
-    let done = tokio::task::spawn_blocking(move || work(&admin)).await;
-    done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
-}
-
-/// What is in force, with a warning when it could not be written down.
-fn saved<T>(now: T, saved: Result<(), StateError>) -> Changed<T> {
-    Changed {
-        now,
-        warning: saved.err().map(|error| error.to_string()),
-    }
 }
 
 fn until(seconds: Option<u64>) -> Option<u64> {
@@ -80,20 +61,21 @@ pub(super) async fn add(
     let request = body(request)?;
     let add = move |admin: &Admin| {
         let known = &admin.reloader.known;
-        let added = known.add(&request.prefix, until(request.seconds), request.reason);
-        added.map(|now| saved(now, known.save()))
+        known.add(&request.prefix, until(request.seconds), request.reason)
     };
     let added = aside(&admin, add).await?;
-    let mut added =
+    let added =
         added.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let change = Change {
         what: "known",
-        to: added.now.prefix.to_string(),
-        until: added.now.until,
-        reason: added.now.reason.clone(),
+        to: added.prefix.to_string(),
+        until: added.until,
+        reason: added.reason.clone(),
     };
-    added.warn(admin.audited(&operator.name().await, change).await);
-    Ok(Json(added))
+    let (by, save) = (operator.name().await, |admin: &Admin| {
+        admin.reloader.known.save()
+    });
+    Ok(changed(&admin, &by, change, added, save).await)
 }
 
 pub(super) async fn remove(
@@ -102,22 +84,15 @@ pub(super) async fn remove(
     request: Result<Json<KnownRequest>, JsonRejection>,
 ) -> Answer<Changed<Added>> {
     let request = body(request)?;
-    let remove = move |admin: &Admin| {
-        let known = &admin.reloader.known;
-        let removed = known.remove(&request.prefix);
-        removed.map(|prefix| saved(Added::of(prefix), known.save()))
-    };
+    let remove = move |admin: &Admin| admin.reloader.known.remove(&request.prefix);
     let removed = aside(&admin, remove).await?;
-    let mut removed =
+    let removed =
         removed.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.to_string()))?;
-    let change = Change {
-        what: "known",
-        to: format!("no longer {}", removed.now.prefix),
-        until: None,
-        reason: None,
-    };
-    removed.warn(admin.audited(&operator.name().await, change).await);
-    Ok(Json(removed))
+    let change = Change::plain("known", format!("no longer {removed}"));
+    let (by, save) = (operator.name().await, |admin: &Admin| {
+        admin.reloader.known.save()
+    });
+    Ok(changed(&admin, &by, change, Added::of(removed), save).await)
 }
 
 /// Takes prefixes in as they come, all or none. They are read on another thread, one import at a time.
@@ -134,10 +109,11 @@ pub(super) async fn import(
             "another import is under way: try again when it is done; nothing was changed",
         ));
     };
+    let by = operator.name().await;
     let facts = Facts {
         until: until(asked.seconds),
         reason: asked.reason,
-        set_by: Some(operator.name().await),
+        set_by: Some(by.clone()),
         ..Facts::default()
     };
     let name: String = asked.name.chars().take(MAX_NAME).collect();
@@ -146,18 +122,15 @@ pub(super) async fn import(
         move |admin: &Admin| taken_in(admin, Path::new(&name), Received::of(received), facts);
     let taking = aside(&admin, work);
     let (taken, ()) = tokio::join!(taking, pass_on(&mut prefixes, pieces));
-    let mut taken =
-        taken?.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
-    let Imported(facts) = &taken.now;
+    let facts = taken?.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
     let change = Change {
         what: "known",
         to: format!("import {} of {} prefixes", facts.number, facts.prefixes),
         until: facts.until,
         reason: facts.reason.clone(),
     };
-    let by = facts.set_by.clone().unwrap_or_default();
-    taken.warn(admin.audited(&by, change).await);
-    Ok(Json(taken))
+    let save = |admin: &Admin| admin.reloader.known.save_import();
+    Ok(changed(&admin, &by, change, Imported(facts), save).await)
 }
 
 /// All that is sent is read, also what nobody wants any more: the answer would be lost with it.
@@ -182,12 +155,7 @@ async fn pass_on(body: &mut Body, pieces: mpsc::Sender<io::Result<Bytes>>) {
     }
 }
 
-fn taken_in(
-    admin: &Admin,
-    name: &Path,
-    received: Received,
-    facts: Facts,
-) -> Result<Changed<Imported>, String> {
+fn taken_in(admin: &Admin, name: &Path, received: Received, facts: Facts) -> Result<Facts, String> {
     let nothing = |problem: String| format!("{problem}; nothing was changed");
     let prefixes = read_prefixes(name, received).map_err(|error| nothing(error.to_string()))?;
     if prefixes.is_empty() {
@@ -204,7 +172,7 @@ fn taken_in(
         facts.prefixes,
         facts.number
     );
-    Ok(saved(Imported(facts), known.save_import()))
+    Ok(facts)
 }
 
 /// What is received elsewhere, read here.

@@ -27,7 +27,8 @@ use tokio::net::UnixListener;
 
 use super::bounded::Bounded;
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
-use super::{Admin, Change, Problem};
+use super::{Admin, Problem};
+use crate::audit::Change;
 use crate::state::StateError;
 use crate::upgrade::Earlier;
 
@@ -198,24 +199,33 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
         .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))
 }
 
-/// The answer to a change that is in force, once it is written down or known not to be, with
-/// something that the operator should know. The disk is waited for on another thread: this one has
-/// other operators to answer.
-async fn changed_with<T>(
-    note: Option<String>,
+/// Does what may take long on a thread of its own: this one has other operators to answer.
+async fn aside<T: Send + 'static>(
+    admin: &Arc<Admin>,
+    work: impl FnOnce(&Admin) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let admin = admin.clone();
+    let done = tokio::task::spawn_blocking(move || work(&admin)).await;
+    done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// The answer to a change that is in force, once it is saved and written into the audit log, or known
+/// not to be.
+async fn changed<T>(
+    admin: &Arc<Admin>,
+    by: &str,
+    change: Change,
     now: T,
-    save: impl FnOnce() -> Result<(), StateError> + Send + 'static,
+    save: impl FnOnce(&Admin) -> Result<(), StateError> + Send + 'static,
 ) -> Json<Changed<T>> {
-    let saved = tokio::task::spawn_blocking(save).await;
-    let problem = match saved {
+    let saved = aside(admin, save).await;
+    let mut changed = Changed { now, warning: None };
+    changed.warn(match saved {
         Ok(saved) => saved.err().map(|error| error.to_string()),
-        Err(error) => Some(error.to_string()),
-    };
-    let warnings: Vec<String> = problem.into_iter().chain(note).collect();
-    Json(Changed {
-        now,
-        warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
-    })
+        Err(problem) => Some(problem.detail),
+    });
+    changed.warn(admin.audited(by, change).await);
+    Json(changed)
 }
 
 async fn reload(
@@ -224,17 +234,11 @@ async fn reload(
     request: Result<Json<ReloadRequest>, JsonRejection>,
 ) -> Answer<Reloaded> {
     let request = body(request)?;
-    let failed = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
-    let reloading = admin.clone();
-    let reloaded = tokio::task::spawn_blocking(move || reloading.reloader.reload(request.force));
-    let reloaded = reloaded.await.map_err(|error| failed(error.to_string()))?;
-    let mut reloaded = reloaded.map_err(|error| failed(format!("{error:#}")))?;
-    let change = Change {
-        what: "reload",
-        to: shortened(&reloaded.changes),
-        until: None,
-        reason: None,
-    };
+    let reload = move |admin: &Admin| admin.reloader.reload(request.force);
+    let mut reloaded = aside(&admin, reload)
+        .await?
+        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{error:#}")))?;
+    let change = Change::plain("reload", shortened(&reloaded.changes));
     let warning = admin.audited(&operator.name().await, change).await;
     reloaded.warnings.extend(warning);
     Ok(Json(reloaded))

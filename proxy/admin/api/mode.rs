@@ -9,9 +9,10 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use tidegate_config::{Mode, Share};
 
-use super::{Answer, Operator, Shared, body, changed_with};
-use crate::admin::Problem;
+use super::{Answer, Operator, Shared, body, changed};
 use crate::admin::wire::{Changed, ModeRequest};
+use crate::admin::{Admin, Problem};
+use crate::audit;
 use crate::clock;
 use crate::gate::Gate;
 use crate::mode::{Change, Record};
@@ -51,22 +52,20 @@ pub(super) async fn set(
         set_by: Some(by.clone()),
     };
     let record = admin.gate.mode.set(change, now);
-    // Idle connections look whether they still may stay.
-    admin.gate.told.send_modify(|_| ());
     tracing::warn!(
         by = record.set_by,
         until = record.until.map(clock::timestamp),
         reason = record.reason,
         "mode {record}"
     );
-    let change = crate::admin::Change {
+    let change = audit::Change {
         what: "mode",
         to: record.to_string(),
         until: record.until,
         reason: record.reason.clone(),
     };
-    let note = admin.audited(&by, change).await;
-    Ok(changed_with(note, record, move || admin.gate.mode.save()).await)
+    let save = |admin: &Admin| admin.gate.mode.save();
+    Ok(changed(&admin, &by, change, record, save).await)
 }
 
 /// With too few known customers the switch would lock out most of them.

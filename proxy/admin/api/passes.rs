@@ -6,9 +6,10 @@ use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 
-use super::{Answer, Operator, Shared, body, changed_with};
+use super::{Answer, Operator, Shared, body, changed};
 use crate::admin::wire::{Changed, PassRequest};
-use crate::admin::{Change, Problem};
+use crate::admin::{Admin, Problem};
+use crate::audit::Change;
 use crate::clock;
 use crate::pass::RevokedList;
 
@@ -33,12 +34,7 @@ pub(super) async fn revoke(
     }
     let by = operator.name().await;
     tracing::warn!(by, "passes revoked: {}", request.id);
-    let change = Change {
-        what: "pass",
-        to: format!("revoked {}", request.id),
-        until: None,
-        reason: None,
-    };
-    let note = admin.audited(&by, change).await;
-    Ok(changed_with(note, request, move || admin.revocations.save()).await)
+    let change = Change::plain("pass", format!("revoked {}", request.id));
+    let save = |admin: &Admin| admin.revocations.save();
+    Ok(changed(&admin, &by, change, request, save).await)
 }

@@ -7,9 +7,10 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use tidegate_config::Share;
 
-use super::{Answer, Operator, Shared, body, changed_with};
-use crate::admin::Problem;
+use super::{Answer, Operator, Shared, body, changed};
 use crate::admin::wire::{Changed, ReopenRequest};
+use crate::admin::{Admin, Problem};
+use crate::audit::Change;
 use crate::clock;
 use crate::mode::{Record, Reopening};
 
@@ -41,14 +42,12 @@ pub(super) async fn set(
         }
     };
     tracing::warn!(by, "reopen: {to}");
-    let change = crate::admin::Change {
-        what: "reopen",
-        to,
+    let change = Change {
         until: record.until,
-        reason: None,
+        ..Change::plain("reopen", to)
     };
-    let note = admin.audited(&by, change).await;
-    Ok(changed_with(note, record, move || admin.gate.mode.save()).await)
+    let save = |admin: &Admin| admin.gate.mode.save();
+    Ok(changed(&admin, &by, change, record, save).await)
 }
 
 fn plan(request: &ReopenRequest) -> Result<Reopening, Problem> {

@@ -9,9 +9,10 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Operator, Shared, body, changed_with, query};
+use super::{Answer, Operator, Shared, aside, body, changed, query};
 use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRequest};
-use crate::admin::{Change, Problem};
+use crate::admin::{Admin, Problem};
+use crate::audit::Change;
 use crate::clock;
 use crate::reload::MoveError;
 use crate::tenants::{Moved, Tenants, spellings};
@@ -30,7 +31,7 @@ pub(super) async fn list(
     asked: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<TenantList> {
     let asked = query(asked)?;
-    let looked = blocking(move || {
+    let listed = move |admin: &Admin| {
         let moved = admin.reloader.moves();
         admin.reloader.with_tenants(|tenants| {
             let tenants = tenants.ok_or(MoveError::NoTenants)?;
@@ -41,8 +42,9 @@ pub(super) async fn list(
                 tenants: entries(tenants, &moved, &asked),
             })
         })
-    });
-    looked.await.map(Json)
+    };
+    let listed = aside(&admin, listed).await?;
+    listed.map(Json).map_err(refused)
 }
 
 /// In the order of their names, so that lists can be compared.
@@ -84,6 +86,7 @@ pub(super) async fn set(
 ) -> Answer<Changed<Moved>> {
     let request = body(request)?;
     let now = clock::unix_seconds();
+    let by = operator.name().await;
     let to = Moved {
         name: request.name,
         tier: request.tier,
@@ -91,10 +94,11 @@ pub(super) async fn set(
             .seconds
             .map(|seconds| now.saturating_add(seconds.max(1))),
         reason: request.reason,
-        set_by: Some(operator.name().await),
+        set_by: Some(by.clone()),
     };
-    let mover = admin.clone();
-    let placed = blocking(move || mover.reloader.move_tenant(to)).await?;
+    // All tenants are gone through.
+    let placed = aside(&admin, move |admin| admin.reloader.move_tenant(to)).await?;
+    let placed = placed.map_err(refused)?;
     let moved = placed.moved;
     tracing::warn!(
         by = moved.set_by,
@@ -116,13 +120,10 @@ pub(super) async fn set(
         until: moved.until,
         reason: moved.reason.clone(),
     };
-    let by = moved.set_by.as_deref().unwrap_or_default();
-    let unaudited = admin.audited(by, change).await;
-    let note = note
-        .into_iter()
-        .chain(unaudited)
-        .reduce(|a, b| format!("{a}; {b}"));
-    Ok(changed_with(note, moved, move || admin.reloader.save_moves()).await)
+    let save = |admin: &Admin| admin.reloader.save_moves();
+    let mut answer = changed(&admin, &by, change, moved, save).await;
+    answer.warn(note);
+    Ok(answer)
 }
 
 pub(super) async fn unset(
@@ -131,30 +132,19 @@ pub(super) async fn unset(
     request: Result<Json<TenantName>, JsonRejection>,
 ) -> Answer<Changed<Moved>> {
     let request = body(request)?;
-    let mover = admin.clone();
-    let returned = blocking(move || mover.reloader.return_tenant(&request.name)).await?;
+    let unset = move |admin: &Admin| admin.reloader.return_tenant(&request.name);
+    let returned = aside(&admin, unset).await?;
+    let returned = returned.map_err(refused)?;
     tracing::warn!(
         "tenant {:?} is no longer in tier {} by an operator",
         returned.name,
         returned.tier
     );
-    let change = Change {
-        what: "tenant",
-        to: format!("{} no longer in tier {}", returned.name, returned.tier),
-        until: None,
-        reason: None,
-    };
-    let note = admin.audited(&operator.name().await, change).await;
-    Ok(changed_with(note, returned, move || admin.reloader.save_moves()).await)
-}
-
-/// All tenants are gone through: when they are many, too long for the thread that answers everybody.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, MoveError> + Send + 'static,
-) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
-        .map_err(refused)
+    let to = format!("{} no longer in tier {}", returned.name, returned.tier);
+    let (by, save) = (operator.name().await, |admin: &Admin| {
+        admin.reloader.save_moves()
+    });
+    Ok(changed(&admin, &by, Change::plain("tenant", to), returned, save).await)
 }
 
 fn refused(error: MoveError) -> Problem {
