@@ -27,6 +27,7 @@ use crate::mode::Switch;
 use crate::pass::{Keys, Passes, Revocations};
 use crate::policy::Upstreams;
 use crate::prefixes::{self, Published};
+use crate::recent::{self, Recent};
 use crate::reload::{Reloader, Running, read_keys};
 use crate::state::StateFile;
 use crate::tenants::{Moved, Moves, Roster};
@@ -58,6 +59,8 @@ pub struct Built {
     pub blocks: Blocks,
     /// Who the app says is a customer.
     pub learned: Arc<Keeper>,
+    /// What went through in the last hour.
+    pub recent: Arc<recent::Keeper>,
     /// Which passes are not believed any more.
     pub revocations: Revocations,
 }
@@ -112,6 +115,7 @@ impl Inputs {
         let policy = running.policy(&moves.list(), &limits)?;
         limits.table.put_in_force();
         let (learned, arrivals) = Learned::new();
+        let (recent, events) = Recent::new();
         let told = watch::Sender::new(false);
         let gate = Arc::new(Gate {
             learned,
@@ -133,6 +137,7 @@ impl Inputs {
             account: Account {
                 metrics: Metrics::new().context("the metrics")?,
                 log: AccessLog::new(log, sample),
+                recent,
             },
             told,
             draining: AtomicBool::new(false),
@@ -140,6 +145,8 @@ impl Inputs {
         });
         let learned = Keeper::start(gate.clone(), &directory, arrivals)
             .context("the threads that learn customers")?;
+        let recent = recent::Keeper::start(gate.clone(), events)
+            .context("the thread that keeps the last hour")?;
         let known = Customers::new(gate.clone(), book, learned.clone());
         let reloader = Reloader::new(gate.clone(), running, known, moves, traffic.clone());
         let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
@@ -151,6 +158,7 @@ impl Inputs {
             reloader,
             blocks,
             learned,
+            recent,
             revocations,
         })
     }

@@ -50,6 +50,7 @@ pub mod policy;
 pub mod prefixes;
 pub mod proxy_protocol;
 pub mod reason;
+pub mod recent;
 pub mod refuse;
 pub mod regular;
 pub mod reload;

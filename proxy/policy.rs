@@ -54,6 +54,8 @@ pub struct Policy {
     pub known_only_for: std::time::Duration,
     /// Known prefixes without which it is not switched to `known-only`.
     pub known_only_minimum: NonZeroU32,
+    /// More than which share of the requests of confirmed customers `known-only` may not shut out.
+    pub customers_refused: tidegate_config::Share,
     /// What tells that an attack is still on while it is opened again.
     pub reopen: tidegate_config::Reopen,
 }
@@ -171,6 +173,7 @@ impl Policy {
             ratelimit_fields: config.refusal.ratelimit_fields,
             known_only_for: config.known_only.duration,
             known_only_minimum: config.known_only.minimum,
+            customers_refused: config.known_only.customers_refused,
             reopen: config.known_only.reopen,
         })
     }

@@ -75,6 +75,7 @@ pub fn run(
         reloader,
         blocks,
         learned,
+        recent,
         revocations,
     } = inputs.build(log, hasher, traffic.handle())?;
     // As late as can be: what the process before this one counts from here on is lost.
@@ -95,6 +96,7 @@ pub fn run(
         gate: gate.clone(),
         reloader,
         blocks,
+        recent,
         revocations,
         addresses: sockets.addresses.clone(),
         audit: Audit::open(&directory),

@@ -156,13 +156,7 @@ impl<'request> Case<'request, '_> {
     /// The pass without which the request would be shut out. Where it would be let in anyway, its pass
     /// has no limit.
     pub fn let_in_by(&self) -> Option<Held> {
-        let Request {
-            known,
-            admitted,
-            exempt,
-            ..
-        } = self.request;
-        let needed = self.mode == Mode::KnownOnly && !known && !admitted && !exempt;
+        let needed = self.mode == Mode::KnownOnly && !self.request.is_let_in_without_pass();
         self.request.pass.held().filter(|_| needed)
     }
 
@@ -176,6 +170,10 @@ impl<'request> Case<'request, '_> {
 impl Request<'_> {
     /// Whether `known-only` would refuse this request.
     pub fn is_shut_out(&self) -> bool {
-        !self.known && !self.admitted && !self.exempt && self.pass.held().is_none()
+        !self.is_let_in_without_pass() && self.pass.held().is_none()
+    }
+
+    fn is_let_in_without_pass(&self) -> bool {
+        self.known || self.admitted || self.exempt
     }
 }

@@ -19,6 +19,7 @@ use tidegate::pass::Passes;
 use tidegate::policy::Policy;
 use tidegate::prefixes::{PrefixSet, Published};
 use tidegate::reason::Reason;
+use tidegate::recent::Recent;
 use tidegate::state::StateFile;
 use tidegate::tenants::Roster;
 use tidegate_config::Config;
@@ -94,6 +95,7 @@ pub fn gate(known: PrefixSet) -> Gate {
         handshakes: Arc::new(Gauge::new()),
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
+            recent: Recent::new().0,
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
         },

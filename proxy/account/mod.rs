@@ -1,5 +1,5 @@
-//! The account: one outcome for each request and connection, in metrics and in the access log. The
-//! only writer of both.
+//! The account: one outcome for each request and connection, in metrics, in the access log and in what
+//! is kept of the last hour. The only writer of all of them.
 
 mod access;
 mod closing;
@@ -22,6 +22,7 @@ use tidegate_config::Mode;
 use crate::door::DoorReason;
 use crate::pass::Id;
 use crate::reason::Reason;
+use crate::recent::{Judged, Recent};
 
 /// How an accounted request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub struct Facts<'request> {
     pub outcome: Outcome,
     /// The client.
     pub client: IpAddr,
+    /// What the verdict knew; `None` when there was none.
+    pub judged: Option<Judged>,
+    /// Whether the app confirmed that the client is a customer's.
+    pub confirmed: bool,
     /// The method; empty when the head was not understood.
     pub method: &'request str,
     /// The host that was asked for.
@@ -82,13 +87,15 @@ pub struct Facts<'request> {
     pub duration: Duration,
 }
 
-/// Metrics and the access log.
+/// Metrics, the access log, and the last hour.
 #[derive(Debug)]
 pub struct Account {
     /// The counters.
     pub metrics: Metrics,
     /// The lines.
     pub log: AccessLog,
+    /// What went through lately.
+    pub recent: Recent,
 }
 
 impl Account {
@@ -96,6 +103,9 @@ impl Account {
     pub fn request(&self, facts: &Facts) {
         self.metrics.request(facts.outcome, facts.duration);
         self.log.request(facts);
+        if let Some(judged) = facts.judged {
+            self.recent.add(judged, facts.tenant, facts.confirmed);
+        }
     }
 
     /// Counts a request that another mode would have refused.

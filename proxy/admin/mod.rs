@@ -32,6 +32,7 @@ use crate::clock;
 use crate::door::Blocks;
 use crate::gate::Gate;
 use crate::pass::Revocations;
+use crate::recent;
 use crate::reload::Reloader;
 use crate::upgrade::{Earlier, Upgrader};
 
@@ -53,6 +54,8 @@ pub struct Admin {
     pub reloader: Reloader,
     /// Who is shut out.
     pub blocks: Blocks,
+    /// What went through in the last hour.
+    pub recent: Arc<recent::Keeper>,
     /// Which passes are not believed any more.
     pub revocations: Revocations,
     /// Where it listens.

@@ -11,6 +11,7 @@ mod known;
 mod mode;
 mod output;
 mod pass;
+mod preview;
 mod reload;
 mod reopen;
 mod run;
@@ -77,6 +78,8 @@ pub(crate) enum Verb {
     Status,
     /// Show the mode or switch it
     Mode(mode::Arguments),
+    /// Show what a mode or a limit would have refused in the last hour, before it is in force
+    Preview(preview::Arguments),
     /// Open again in steps, and back at once when the attack is still on
     Reopen(reopen::Arguments),
     /// Show or change who is a known customer
@@ -149,6 +152,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Upgrade(arguments) => upgrade::run(&arguments, context)?,
         Verb::Status => status::run(context)?,
         Verb::Mode(arguments) => mode::run(arguments, context)?,
+        Verb::Preview(arguments) => preview::run(&arguments, context)?,
         Verb::Reopen(arguments) => reopen::run(&arguments, context)?,
         Verb::Known(verb) => known::run(verb, context)?,
         Verb::Block(verb) => block::run(verb, context)?,

@@ -22,6 +22,7 @@ use crate::gate::Gate;
 use crate::learn::Confirmable;
 use crate::pass::{self, Pass};
 use crate::reason::Reason;
+use crate::recent::Judged;
 
 /// A request's places among those in flight, given back when dropped.
 #[derive(Debug, Default)]
@@ -53,6 +54,10 @@ pub struct Exchange {
     pub client: IpAddr,
     /// The tenant, where it has a name.
     pub tenant: Option<Box<str>>,
+    /// What the verdict knew of it.
+    pub judged: Judged,
+    /// Whether its response confirmed the client.
+    pub confirmed: bool,
     /// What its response may say about the client.
     pub confirmable: Option<Confirmable>,
     /// How passes are given.
@@ -121,13 +126,17 @@ impl Exchange {
     ///
     /// # Errors
     /// When the pass cannot be written into the response.
-    pub fn confirm(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
+    pub fn confirm(
+        &mut self,
+        request: &RequestHeader,
+        response: &mut ResponseHeader,
+    ) -> Result<()> {
         let Some(confirmable) = &self.confirmable else {
             return Ok(());
         };
-        let confirmed = confirmable.look_at(&self.gate, request, response);
+        self.confirmed |= confirmable.look_at(&self.gate, request, response);
         match &self.passes {
-            Some(rules) if confirmed && response.status != StatusCode::SWITCHING_PROTOCOLS => {
+            Some(rules) if self.confirmed && response.status != StatusCode::SWITCHING_PROTOCOLS => {
                 let secure = self.secure || self.is_said_secure(request);
                 rules.give(&self.gate.passes, self.pass, secure, response)
             }
@@ -151,6 +160,8 @@ impl Exchange {
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),
             client: self.client,
+            judged: Some(self.judged),
+            confirmed: self.confirmed,
             method: ending.method,
             host: ending.host,
             path: ending.path,

@@ -14,11 +14,12 @@ use crate::claims::Permits;
 use crate::door;
 use crate::gate::Gate;
 use crate::head::{Head, HeadError};
-use crate::identity::{Caller, Identity, identify};
+use crate::identity::{Caller, identify};
 use crate::learn::Confirmable;
-use crate::pass::{Pass, Presented};
+use crate::pass::Presented;
 use crate::policy::Policy;
 use crate::reason::Reason;
+use crate::recent::Judged;
 use crate::refuse::{Reply, status, wants_html};
 use crate::route::Route;
 use crate::verdict::{Case, Refusal};
@@ -43,7 +44,6 @@ struct Passed<'policy> {
     route: &'policy Route,
     permits: Permits,
     held: Held,
-    pass: Option<Pass>,
 }
 
 impl Judge<'_> {
@@ -65,18 +65,20 @@ impl Judge<'_> {
         let hasher = &self.gate.limits.hasher;
         let certificate = self.caller.certificate.as_deref();
         let identity = identify(&policy, hasher, client, certificate, head);
-        let case = self.gate.case(&policy, head, &identity);
-        let pass = case.request.pass.held().map(|held| held.pass);
-        match self.verdict(case) {
+        let mut case = self.gate.case(&policy, head, &identity);
+        // A connection that was open before its peer was blocked serves nobody any more.
+        case.request.blocked |= self.is_peer_blocked(client);
+        let mut judged = judged(&case);
+        match self.verdict(&case, &mut judged) {
             Ok(passed) => {
-                let exchange = self.exchange(&policy, head, &identity, passed, started);
+                let exchange = self.exchange(&case, head, passed, judged, started);
                 Ok(Box::new(exchange))
             }
             Err(refusal) => {
                 let html = wants_html(head.values("accept"));
                 let reply = Reply::to_refusal(&refusal, policy.ratelimit_fields, html);
                 let refused = refuse(&reply, self.ends_with(&refusal, client));
-                self.account_for(head, &identity, pass, &refusal, started);
+                self.account_for(&case, head, &refusal, judged, started);
                 Err(refused)
             }
         }
@@ -84,18 +86,18 @@ impl Judge<'_> {
 
     fn exchange(
         &self,
-        policy: &Policy,
+        case: &Case,
         head: &Head,
-        identity: &Identity,
         passed: Passed,
+        judged: Judged,
         started: Instant,
     ) -> Exchange {
         let Passed {
             route,
             permits,
             held,
-            pass,
         } = passed;
+        let (policy, identity) = (case.policy, case.identity);
         let tenant = identity.tenant.as_ref().and_then(|tenant| tenant.name);
         Exchange {
             gate: self.gate.clone(),
@@ -106,13 +108,15 @@ impl Judge<'_> {
             trusted: policy.client.trusts(self.caller.address),
             client: identity.client,
             tenant: tenant.map(Box::from),
+            judged,
             confirmable: confirmable(policy, identity.client),
+            confirmed: false,
             passes: policy.pass.clone(),
-            pass,
+            pass: case.request.pass.held().map(|held| held.pass),
             websocket: head.websocket,
             tunnel_idle: head.websocket.then(Arc::default),
             keep_alive: head.keep_alive && !self.last,
-            max_body: match self.gate.mode.mode() {
+            max_body: match case.mode {
                 Mode::Observe => u64::MAX,
                 Mode::Normal | Mode::KnownOnly => route.max_body,
             },
@@ -129,38 +133,29 @@ impl Judge<'_> {
     /// The verdict as the mode enforces it; what it does not enforce is counted.
     fn verdict<'policy>(
         &self,
-        mut case: Case<'policy, '_>,
+        case: &Case<'policy, '_>,
+        judged: &mut Judged,
     ) -> Result<Passed<'policy>, Refusal<'policy>> {
-        let (policy, identity) = (case.policy, case.identity);
-        // A connection that was open before its peer was blocked serves nobody any more.
-        case.request.blocked |= self.is_peer_blocked(identity.client);
         let account = &self.gate.account;
-        if case.mode != Mode::KnownOnly && !case.request.blocked && case.request.is_shut_out() {
+        let request = &case.request;
+        if case.mode != Mode::KnownOnly && judged.shut_out {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
-        let known = case.request.known;
-        let request = case.request;
         if request.admitted && !request.blocked && !request.exempt {
             account.admitted();
         }
         // A stream's places before its tokens: a refused one must cost nothing. Over HTTP/1.1 the
         // connection has its place, and the total is only reached when streams have taken it.
-        let held = self.stream.then(|| self.hold(policy, identity, known));
-        let held = held.transpose()?;
-        self.count_pass(&case);
-        let decided = case.decide().or_else(|refusal| match case.mode {
-            Mode::Observe => {
-                let route = case.destination()?;
-                account.would_refuse(Mode::Normal, refusal.reason);
-                Ok((route, Permits::default()))
-            }
-            Mode::Normal | Mode::KnownOnly => Err(refusal),
-        });
+        let held = self.stream.then(|| self.hold(case, judged)).transpose()?;
+        self.count_pass(case);
+        let decided = case
+            .decide()
+            .or_else(|refusal| self.enforce(case, refusal, judged));
         let (route, permits) = decided?;
         let held = match held {
             Some(held) => held,
             None => Held {
-                total: Some(self.place(policy, known)?),
+                total: Some(self.place(case, judged)?),
                 client: None,
             },
         };
@@ -168,8 +163,24 @@ impl Judge<'_> {
             route,
             permits,
             held,
-            pass: case.request.pass.held().map(|held| held.pass),
         })
+    }
+
+    /// A refusal, unless the mode does not enforce it.
+    fn enforce<'policy>(
+        &self,
+        case: &Case<'policy, '_>,
+        refusal: Refusal<'policy>,
+        judged: &mut Judged,
+    ) -> Result<(&'policy Route, Permits), Refusal<'policy>> {
+        let route = case.destination();
+        judged.limited = route.is_ok() && refusal.reason != Reason::UnknownClient;
+        if case.mode != Mode::Observe {
+            return Err(refusal);
+        }
+        let route = route?;
+        self.gate.account.would_refuse(Mode::Normal, refusal.reason);
+        Ok((route, Permits::default()))
     }
 
     /// Counts passes that let somebody in, and what is none.
@@ -184,13 +195,9 @@ impl Judge<'_> {
 
     /// The places of a stream: one among all requests in flight, and one of the client's, which has
     /// as many for its connections and streams together as it may have connections.
-    fn hold(
-        &self,
-        policy: &Policy,
-        identity: &Identity,
-        known: bool,
-    ) -> Result<Held, Refusal<'static>> {
-        let total = Some(self.place(policy, known)?);
+    fn hold(&self, case: &Case, judged: &mut Judged) -> Result<Held, Refusal<'static>> {
+        let policy = case.policy;
+        let total = Some(self.place(case, judged)?);
         // Behind a trusted proxy there are many clients, whose connections are not counted either.
         if policy.client.speaks_for_others(self.caller.address) {
             return Ok(Held {
@@ -200,30 +207,44 @@ impl Judge<'_> {
         }
         let most = policy.client_connections;
         let places = &self.gate.limits.connections;
-        let client = places.try_acquire(identity.client_key, most);
+        let client = places.try_acquire(case.identity.client_key, most);
         if client.is_none() {
-            match self.gate.mode.mode() {
-                Mode::Observe => {
-                    let account = &self.gate.account;
-                    account.would_refuse(Mode::Normal, Reason::ClientInFlight);
-                }
-                Mode::Normal | Mode::KnownOnly => {
-                    return Err(Refusal::new(Reason::ClientInFlight, Some(IN_FLIGHT_WAIT)));
-                }
-            }
+            self.lack_place(case, Reason::ClientInFlight, judged)?;
         }
         Ok(Held { total, client })
     }
 
     /// A place among all requests in flight, of which there are as many as connections: each has a
-    /// descriptor towards its upstream.
-    fn place(&self, policy: &Policy, known: bool) -> Result<GaugePermit, Refusal<'static>> {
-        let most = match known {
-            true => policy.caps.total.get(),
-            false => policy.caps.open_to_all(),
-        };
-        let place = self.gate.in_flight.try_acquire(most);
+    /// descriptor towards its upstream. In `observe` unknown clients get those, too, that are kept for
+    /// known ones: nothing is enforced there but the total.
+    fn place(&self, case: &Case, judged: &mut Judged) -> Result<GaugePermit, Refusal<'static>> {
+        let caps = &case.policy.caps;
+        let places = &self.gate.in_flight;
+        if !case.request.known {
+            match places.try_acquire(caps.open_to_all()) {
+                Some(place) => return Ok(place),
+                None => self.lack_place(case, Reason::InFlight, judged)?,
+            }
+        }
+        let place = places.try_acquire(caps.total.get());
         place.ok_or(Refusal::new(Reason::InFlight, Some(IN_FLIGHT_WAIT)))
+    }
+
+    /// There is no place, which is a refusal unless the mode does not enforce it.
+    fn lack_place(
+        &self,
+        case: &Case,
+        reason: Reason,
+        judged: &mut Judged,
+    ) -> Result<(), Refusal<'static>> {
+        judged.limited = true;
+        match case.mode {
+            Mode::Observe => {
+                self.gate.account.would_refuse(Mode::Normal, reason);
+                Ok(())
+            }
+            Mode::Normal | Mode::KnownOnly => Err(Refusal::new(reason, Some(IN_FLIGHT_WAIT))),
+        }
     }
 
     /// Whether an operator shut out who is at the other end. `client`: whose request it is, of whom
@@ -245,21 +266,24 @@ impl Judge<'_> {
 
     fn account_for(
         &self,
+        case: &Case,
         head: &Head,
-        identity: &Identity,
-        pass: Option<Pass>,
         refusal: &Refusal,
+        judged: Judged,
         started: Instant,
     ) {
+        let identity = case.identity;
         self.gate.account.request(&Facts {
             outcome: Outcome::Refused(refusal.reason),
             client: identity.client,
+            judged: Some(judged),
+            confirmed: false,
             method: head.method,
             host: head.authority,
             path: head.path,
             status: status(refusal.reason).as_u16(),
             tenant: identity.tenant.as_ref().and_then(|tenant| tenant.name),
-            pass: pass.map(|pass| pass.id),
+            pass: case.request.pass.held().map(|held| held.pass.id),
             upstream: None,
             received: 0,
             sent: 0,
@@ -283,6 +307,8 @@ impl Judge<'_> {
         self.gate.account.request(&Facts {
             outcome: Outcome::of(reason),
             client: self.caller.address,
+            judged: None,
+            confirmed: false,
             method: "",
             host: "",
             path: "",
@@ -295,6 +321,21 @@ impl Judge<'_> {
             duration: Duration::ZERO,
         });
         Reply::to_failure(reason, false)
+    }
+}
+
+/// What is known of a request before it is decided.
+fn judged(case: &Case) -> Judged {
+    let (policy, identity, request) = (case.policy, case.identity, &case.request);
+    let exempt = request.route.is_some_and(|route| route.exempt);
+    let tenant = identity.tenant.as_ref();
+    Judged {
+        key: identity.client_key,
+        client: policy.client.prefix(identity.client),
+        tenant: tenant.and_then(|tenant| tenant.name.map(|_| tenant.key)),
+        tokens: if exempt { 0 } else { case.cost().get() },
+        shut_out: !request.blocked && request.is_shut_out(),
+        limited: false,
     }
 }
 

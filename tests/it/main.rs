@@ -86,6 +86,7 @@ mod pace;
 mod passes;
 /// Requests that are sent before the last one was answered.
 mod pipelining;
+mod previewing;
 /// The PROXY protocol: whom a load balancer names, and what is not a header.
 mod proxy_protocol;
 /// Limits that change under load: what each client has left is exact.

@@ -16,15 +16,16 @@ const LONGEST_SOCKET: usize = 107;
 pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> KnownOnly {
     let Stay(duration) = findings.read_or(raw.r#for, Stay(KnownOnly::default().duration));
     let paths: Vec<PathPrefix> = findings.read_all(&raw.exempt_paths);
-    let default = KnownOnly::default().reopen;
+    let default = KnownOnly::default();
     let reopen = Reopen {
-        refused: findings.read_or(raw.reopen.refused, default.refused),
-        failed: findings.read_or(raw.reopen.failed, default.failed),
-        connections: findings.read_or(raw.reopen.connections, default.connections),
+        refused: findings.read_or(raw.reopen.refused, default.reopen.refused),
+        failed: findings.read_or(raw.reopen.failed, default.reopen.failed),
+        connections: findings.read_or(raw.reopen.connections, default.reopen.connections),
     };
     KnownOnly {
         reopen,
-        minimum: raw.minimum.unwrap_or(KnownOnly::default().minimum),
+        minimum: raw.minimum.unwrap_or(default.minimum),
+        customers_refused: findings.read_or(raw.customers_refused, default.customers_refused),
         duration,
         exempt_paths: paths.into_iter().map(|PathPrefix(path)| path).collect(),
     }

@@ -19,6 +19,8 @@ pub struct KnownOnly {
     pub exempt_paths: Vec<String>,
     /// Known prefixes without which it is not switched to.
     pub minimum: NonZeroU32,
+    /// More than which share of the requests of confirmed customers it may not shut out.
+    pub customers_refused: Share,
     /// What tells that an attack is still on while it is opened again.
     pub reopen: Reopen,
 }
@@ -50,6 +52,7 @@ impl Default for KnownOnly {
             duration: Duration::from_secs(30 * 60),
             exempt_paths: Vec::new(),
             minimum: NonZeroU32::MIN,
+            customers_refused: Share::of_parts(500),
             reopen: Reopen::default(),
         }
     }

@@ -291,6 +291,9 @@ pub(crate) struct KnownOnly {
     /// --force. Default: 1.
     #[schemars(range(min = 1, max = 4_000_000), example = 100)]
     pub(crate) minimum: Option<NonZeroU32>,
+    /// It is not switched to without --force when more than this share of what confirmed
+    /// customers asked in the last hour would be refused. Default: "5%".
+    pub(crate) customers_refused: Option<Written<Share>>,
     /// What tells `tidegate reopen` that the attack is still on.
     #[serde(default)]
     pub(crate) reopen: Reopen,

@@ -7,6 +7,7 @@ mod explain;
 mod known;
 mod mode;
 mod passes;
+mod preview;
 mod reopen;
 mod tenants;
 mod upgrade;
@@ -90,6 +91,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         )
         .route("/v1/passes", get(passes::list).delete(passes::revoke))
         .route("/v1/explain", get(explain::show))
+        .route("/v1/preview", get(preview::show))
         .route("/v1/audit", get(audit::list))
         .route("/v1/reload", post(reload))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))

@@ -1,5 +1,6 @@
 //! `/v1/mode`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,13 +10,14 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use tidegate_config::{Mode, Share};
 
-use super::{Answer, Operator, Shared, body, changed};
+use super::{Answer, Operator, Shared, aside, body, changed};
 use crate::admin::wire::{Changed, ModeRequest};
 use crate::admin::{Admin, Problem};
 use crate::audit;
 use crate::clock;
 use crate::gate::Gate;
 use crate::mode::{Change, Record};
+use crate::recent::Question;
 
 pub(super) async fn show(State(admin): Shared) -> Json<Record> {
     Json(admin.gate.mode.record())
@@ -39,6 +41,7 @@ pub(super) async fn set(
     // Where it is in force already, a share only adds to those who are let in.
     if mode == Mode::KnownOnly && !request.force && !opens {
         refuse_few(&admin.gate)?;
+        refuse_harm(&admin).await?;
     }
     let now = clock::unix_seconds();
     let lasting = lasting(&request, mode, admin.gate.policy.load().known_only_for)?;
@@ -78,6 +81,30 @@ fn refuse_few(gate: &Gate) -> Result<(), Problem> {
         ),
         _ => return Ok(()),
     };
+    Err(Problem::new(StatusCode::CONFLICT, detail))
+}
+
+/// With fewer requests of customers a share of them tells nothing.
+const LEAST: u64 = 20;
+
+/// With customers who are not known the switch would lock those out whom it is to protect.
+async fn refuse_harm(admin: &Arc<Admin>) -> Result<(), Problem> {
+    let foreseen = aside(admin, |admin| admin.recent.preview(Question::KnownOnly)).await?;
+    let most = admin.gate.policy.load().customers_refused;
+    let harmed = foreseen.windows.last().filter(|hour| {
+        let asked = hour.customer_requests;
+        asked.all >= LEAST && asked.part() > most.ratio()
+    });
+    let Some(hour) = harmed else {
+        return Ok(());
+    };
+    let (asked, customers) = (hour.customer_requests, hour.customers);
+    let detail = format!(
+        "{} of {} confirmed customers would be refused, with {:.1}% of what customers asked in the last hour, and known_only.customers_refused is {most}: look at `tidegate preview known-only`, add them with `tidegate known add`, or insist with --force",
+        customers.refused,
+        customers.all,
+        100.0 * asked.part(),
+    );
     Err(Problem::new(StatusCode::CONFLICT, detail))
 }
 

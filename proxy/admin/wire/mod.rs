@@ -9,6 +9,7 @@ pub use explain::{ExplainQuery, Explanation, InFlight, Pass, Route, Tenant, Toke
 pub use tenants::{ListedTenant, TenantList, TenantName, TenantRequest};
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -215,6 +216,21 @@ pub struct ModeRequest {
     /// Switch although every client would be refused.
     #[serde(default)]
     pub force: bool,
+}
+
+/// What `GET /v1/preview` is asked: about a mode, or about a limit for each client.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewQuery {
+    /// `normal` or `known-only`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// How fast tokens would come back, such as `10/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_limit: Option<String>,
+    /// How many tokens there would be; as many as the rate says when it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
 }
 
 /// `POST /v1/reopen`.

@@ -1,0 +1,111 @@
+//! Keeps the last hour: takes events over, ends slots, answers.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::history::{HOUR, History, SLOT, Span};
+use super::preview::{Preview, Question, Window};
+use super::{Arrivals, Totals};
+use crate::gate::Gate;
+
+/// How often events are taken over.
+const TAKE: Duration = Duration::from_millis(20);
+/// How many at once, so that who asks gets a turn in a flood.
+const AT_ONCE: usize = 4096;
+
+/// The last hour, and the thread that keeps it.
+#[derive(Debug)]
+pub struct Keeper {
+    gate: Arc<Gate>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    history: History,
+    /// When the slot that goes on began.
+    begun: Instant,
+}
+
+impl Keeper {
+    /// Begins. `arrivals`: those of the gate's [`Recent`](super::Recent).
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn start(gate: Arc<Gate>, arrivals: Arrivals) -> std::io::Result<Arc<Self>> {
+        let keeper = Arc::new(Keeper {
+            gate,
+            kept: Mutex::new(Kept {
+                history: History::new(Totals::default()),
+                begun: Instant::now(),
+            }),
+        });
+        let keeping = keeper.clone();
+        thread::Builder::new()
+            .name("recent".to_owned())
+            .spawn(move || keeping.keep(&arrivals))?;
+        Ok(keeper)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, arrivals: &Arrivals) {
+        loop {
+            if !self.take(arrivals) {
+                thread::sleep(TAKE);
+            }
+        }
+    }
+
+    /// Takes over what has come; whether there may be more.
+    fn take(&self, Arrivals(arrivals): &Arrivals) -> bool {
+        let mut kept = self.lock();
+        let mut taken = 0;
+        for event in arrivals.try_iter().take(AT_ONCE) {
+            kept.history.take(&event);
+            taken += 1;
+        }
+        kept.end_slots(&self.gate);
+        taken == AT_ONCE
+    }
+
+    /// What would have been refused. Takes milliseconds: not for a thread that others wait for.
+    pub fn preview(&self, question: Question) -> Preview {
+        let windows = Span::ALL.map(|span| {
+            let all = {
+                let kept = self.lock();
+                let gone_on = kept.begun.elapsed().as_secs();
+                kept.history
+                    .of(span, self.gate.account.recent.totals(), gone_on)
+            };
+            Window::of(&all, span.minutes(), question, &self.gate)
+        });
+        Preview {
+            known: self.gate.known_prefixes(),
+            windows: windows.to_vec(),
+        }
+    }
+}
+
+impl Kept {
+    /// Ends the slots whose time has passed: several when the machine slept.
+    fn end_slots(&mut self, gate: &Gate) {
+        let slot = Duration::from_secs(SLOT);
+        let mut due = self.begun.elapsed().as_secs() / SLOT;
+        if due > HOUR {
+            // Nothing of the last hour is left.
+            *self = Kept {
+                history: History::new(gate.account.recent.totals()),
+                begun: Instant::now(),
+            };
+            due = 0;
+        }
+        for _ in 0..due {
+            self.history.end_slot(gate.account.recent.totals());
+            self.begun += slot;
+        }
+    }
+}
