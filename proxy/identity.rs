@@ -227,17 +227,10 @@ fn from_header<'request>(head: &Head<'request>, name: &str) -> Option<&'request 
         .and_then(|value| std::str::from_utf8(value).ok())
 }
 
-/// The value of a cookie: the one there is, as of two the app may read the other one.
-pub fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
-    let cookies = head
-        .values("cookie")
-        .filter_map(|value| std::str::from_utf8(value).ok());
-    let pairs = cookies.flat_map(|cookies| cookies.split(';'));
-    let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
-    let values = pairs
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value);
-    only(values).filter(|_| !head.nominates("cookie"))
+fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
+    only(head.cookies(name))
+        .filter(|_| !head.nominates("cookie"))
+        .and_then(|value| std::str::from_utf8(value).ok())
 }
 
 /// The one value there is: of two, the app may read the other one.
