@@ -9,6 +9,7 @@ mod chunked;
 mod cookie;
 mod framing;
 mod http2;
+mod name;
 mod path;
 mod target;
 
@@ -16,6 +17,7 @@ pub use chunked::{ChunkError, Chunks};
 pub use cookie::{Cookie, cookies};
 pub use framing::Framing;
 pub use http2::from_http2;
+pub use name::{begins_as, is_odd, is_read_as};
 pub use path::{has_prefix, segment};
 
 use arrayvec::ArrayString;
