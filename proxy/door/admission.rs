@@ -4,9 +4,11 @@
 //! connections is taken at the start, the client's own when it is known who that is.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use tidegate_config::Mode;
-use tidegate_limit::{GaugePermit, Permit};
+use tidegate_limit::{GaugePermit, Occupancy, Permit};
 
 use super::DoorReason;
 use crate::gate::Gate;
@@ -110,22 +112,43 @@ pub fn admit_client(gate: &Gate, place: Place, client: IpAddr) -> Result<Guard, 
     if from_reserve && !gate.is_known(client) {
         not_in_observe(gate, DoorReason::Reserved)?;
     }
-    // Behind a trusted proxy there are many clients: their number is not this peer's doing.
-    let own = if policy.client.speaks_for_others(client) {
-        None
-    } else {
-        let key = policy.client.key(&gate.limits.hasher, client);
-        let most = policy.client_connections;
-        let own = gate.limits.connections.try_acquire(key, most);
-        if own.is_none() {
-            not_in_observe(gate, DoorReason::Client)?;
-        }
-        own
-    };
+    let own = &gate.limits.connections;
+    let own = client_place(
+        gate,
+        &policy,
+        client,
+        own,
+        policy.client_connections,
+        DoorReason::Client,
+    )?;
     Ok(Guard {
         _place: place,
         _client: own,
     })
+}
+
+/// Takes one of the `most` places that a client may have. None for a trusted proxy, behind which
+/// there are many clients: their number is not this peer's doing. In `observe` it is not enforced.
+///
+/// # Errors
+/// With this reason when the client has them all.
+pub fn client_place(
+    gate: &Gate,
+    policy: &Policy,
+    client: IpAddr,
+    places: &Arc<Occupancy>,
+    most: NonZeroU32,
+    reason: DoorReason,
+) -> Result<Option<Permit>, DoorReason> {
+    if policy.client.speaks_for_others(client) {
+        return Ok(None);
+    }
+    let key = policy.client.key(&gate.limits.hasher, client);
+    let place = places.try_acquire(key, most);
+    if place.is_none() {
+        not_in_observe(gate, reason)?;
+    }
+    Ok(place)
 }
 
 /// Takes all places of a connection whose client is known from the start.

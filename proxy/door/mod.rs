@@ -4,7 +4,7 @@ mod admission;
 mod blocks;
 
 pub use admission::{
-    Guard, Place, admit, admit_client, admit_total, is_shut_out, look, look_at_peer,
+    Guard, Place, admit, admit_client, admit_total, client_place, is_shut_out, look, look_at_peer,
 };
 pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
 
