@@ -79,7 +79,7 @@ pub fn explain(
             used: gate.connections.get(),
             most: policy.caps.total.get(),
         },
-        closed_at_door: door::look(gate, address)
+        closed_at_door: door::look(gate, &policy, address)
             .err()
             .map(|reason| reason.label().to_owned()),
         request: described(&head),
