@@ -16,7 +16,7 @@ use crate::verdict::Refusal;
 
 /// How long a client waits for whom there is no place in flight: there is no instant to promise, so
 /// a short and honest one.
-const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
 
 /// A limit that a request meets, and as what it is counted there.
 #[derive(Clone, Copy, Debug)]

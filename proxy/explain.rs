@@ -63,7 +63,7 @@ pub fn explain(
     Ok(Explanation {
         address,
         client: rules.prefix(address),
-        network: network(&policy, address),
+        network: rules.network(address).map(IpNet::from),
         speaks_for_others: rules.speaks_for_others(address),
         mode: gate.mode.record(),
         known_by: listed.known_by,
@@ -79,7 +79,7 @@ pub fn explain(
             used: gate.connections.get(),
             most: policy.caps.total.get(),
         },
-        closed_at_door: door::look(gate, address)
+        closed_at_door: door::look(gate, &policy, address)
             .err()
             .map(|reason| reason.label().to_owned()),
         request: described(&head),
@@ -112,11 +112,6 @@ fn verdict(case: &Case, limits: &[Tokens]) -> Verdict {
 
 fn described(head: &Head) -> String {
     format!("{} {}{}", head.method, head.authority, head.path)
-}
-
-fn network(policy: &Policy, address: IpAddr) -> Option<IpNet> {
-    let length = policy.client.ipv6_network.filter(|_| address.is_ipv6())?;
-    Some(IpNet::new(address, length).ok()?.trunc())
 }
 
 fn route(case: &Case) -> Option<Route> {

@@ -2,11 +2,11 @@
 
 mod forwarding;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arrayvec::ArrayString;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use tidegate_config::{AddressFrom, LONGEST_TENANT, TenantFrom};
 use tidegate_limit::{Domain, Key, KeyHasher};
 
@@ -69,17 +69,9 @@ impl ClientRules {
     }
 
     fn key_in(&self, domain: Domain, hasher: &KeyHasher, client: IpAddr) -> Key {
-        match client {
-            IpAddr::V4(address) => {
-                let zeros = 32_u32.saturating_sub(self.ipv4_prefix.into());
-                let kept = u32::MAX.checked_shl(zeros).unwrap_or(0);
-                let prefix = Ipv4Addr::from_bits(address.to_bits() & kept);
-                hasher.key(domain, &prefix.octets())
-            }
-            IpAddr::V6(address) => {
-                let prefix = first_bits(address, self.ipv6_prefix);
-                hasher.key(domain, &prefix.octets())
-            }
+        match self.prefix(client).network() {
+            IpAddr::V4(prefix) => hasher.key(domain, &prefix.octets()),
+            IpAddr::V6(prefix) => hasher.key(domain, &prefix.octets()),
         }
     }
 
@@ -93,20 +85,25 @@ impl ClientRules {
         IpNet::new(client, length).map_or(client.into(), |net| net.trunc())
     }
 
-    /// The wider network that has a limit of its own, as a key.
-    pub fn network_key(&self, hasher: &KeyHasher, client: IpAddr) -> Option<Key> {
+    /// The wider network that has a limit of its own.
+    pub fn network(&self, client: IpAddr) -> Option<Ipv6Net> {
         match (client, self.ipv6_network) {
             (IpAddr::V6(address), Some(length)) => {
-                let network = first_bits(address, length).to_bits();
-                // With its length: the first /48 of a /32 is not the /32, whose budget must not be
-                // what the one has left when the prefix is changed.
-                let mut bytes = [length; 17];
-                let (octets, _length) = bytes.split_at_mut(16);
-                octets.copy_from_slice(&network.to_be_bytes());
-                Some(hasher.key(Domain::Network, &bytes))
+                Ipv6Net::new(address, length).ok().map(|net| net.trunc())
             }
             _ => None,
         }
+    }
+
+    /// The wider network that has a limit of its own, as a key.
+    pub fn network_key(&self, hasher: &KeyHasher, client: IpAddr) -> Option<Key> {
+        let network = self.network(client)?;
+        // With its length: the first /48 of a /32 is not the /32, whose budget must not be what the
+        // one has left when the prefix is changed.
+        let mut bytes = [network.prefix_len(); 17];
+        let (octets, _length) = bytes.split_at_mut(16);
+        octets.copy_from_slice(&network.addr().octets());
+        Some(hasher.key(Domain::Network, &bytes))
     }
 
     /// Whether this peer may say who the client is.
@@ -143,12 +140,6 @@ impl ClientRules {
         }
         client
     }
-}
-
-fn first_bits(address: Ipv6Addr, length: u8) -> Ipv6Addr {
-    let zeros = 128_u32.saturating_sub(length.into());
-    let kept = u128::MAX.checked_shl(zeros).unwrap_or(0);
-    Ipv6Addr::from_bits(address.to_bits() & kept)
 }
 
 /// Everything known of one request.
@@ -227,17 +218,10 @@ fn from_header<'request>(head: &Head<'request>, name: &str) -> Option<&'request 
         .and_then(|value| std::str::from_utf8(value).ok())
 }
 
-/// The value of a cookie: the one there is, as of two the app may read the other one.
-pub fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
-    let cookies = head
-        .values("cookie")
-        .filter_map(|value| std::str::from_utf8(value).ok());
-    let pairs = cookies.flat_map(|cookies| cookies.split(';'));
-    let pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
-    let values = pairs
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value);
-    only(values).filter(|_| !head.nominates("cookie"))
+fn from_cookie<'request>(head: &Head<'request>, name: &str) -> Option<&'request str> {
+    only(head.cookies(name))
+        .filter(|_| !head.nominates("cookie"))
+        .and_then(|value| std::str::from_utf8(value).ok())
 }
 
 /// The one value there is: of two, the app may read the other one.

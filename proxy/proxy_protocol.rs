@@ -69,7 +69,9 @@ async fn read_line<S: AsyncRead + Unpin>(
         if header.len() == LONGEST_1 {
             return Err(HeaderError::Malformed);
         }
-        take(stream, header, 1).await?;
+        // A byte at a time, as the line may end with any.
+        let byte = stream.read_u8().await.map_err(|_| HeaderError::Gone)?;
+        header.try_push(byte).map_err(|_| HeaderError::Malformed)?;
     }
     Ok(())
 }

@@ -122,13 +122,14 @@ fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_lin
     };
     // The first few of a client are written, and what is set up once a thread is set up.
     (0..5).for_each(|_| refuse());
-    let _ = door::look(&gate, stranger);
+    let look = |client| door::look(&gate, &gate.policy.load(), client);
+    let _ = look(stranger);
     for (client, expected) in [
         (blocked, Err(DoorReason::Blocked)),
         (known, Ok(())),
         (stranger, Ok(())),
     ] {
-        let (allocations, looked) = counted(|| door::look(&gate, client));
+        let (allocations, looked) = counted(|| look(client));
         assert_eq!((allocations, looked), (0, expected), "{client}");
     }
     let (allocations, ()) = counted(refuse);

@@ -4,13 +4,15 @@
 //! connections is taken at the start, the client's own when it is known who that is.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use tidegate_config::Mode;
-use tidegate_limit::{GaugePermit, Permit};
+use tidegate_limit::{GaugePermit, Occupancy, Permit};
 
 use super::DoorReason;
 use crate::gate::Gate;
-use crate::policy::Policy;
+use crate::policy::{Caps, Policy};
 
 /// A place among all connections, given back when dropped.
 #[derive(Debug)]
@@ -34,9 +36,8 @@ pub struct Guard {
 ///
 /// # Errors
 /// Why it would not.
-pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
-    let policy = gate.policy.load();
-    enter(gate, &policy, client)?;
+pub fn look(gate: &Gate, policy: &Policy, client: IpAddr) -> Result<(), DoorReason> {
+    enter(gate, policy, client)?;
     let open = gate.connections.get();
     if open >= policy.caps.total.get() {
         return Err(DoorReason::Total);
@@ -59,16 +60,15 @@ pub fn look(gate: &Gate, client: IpAddr) -> Result<(), DoorReason> {
 }
 
 /// Whether a connection would be let in now whose `peer` has yet to announce the client; takes
-/// nothing. Who may not announce
-/// anybody is closed here; a load balancer's own block is the only one that it can meet.
+/// nothing. Who may not announce anybody is closed here; a load balancer's own block is the only one
+/// that it can meet.
 ///
 /// # Errors
 /// Why it would not.
-pub fn look_at_peer(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
+pub fn look_at_peer(gate: &Gate, policy: &Policy, peer: IpAddr) -> Result<(), DoorReason> {
     if gate.blocks.contains(peer) {
         return Err(DoorReason::Blocked);
     }
-    let policy = gate.policy.load();
     if !policy.client.trusts(peer) {
         return Err(DoorReason::ProxyUntrusted);
     }
@@ -82,8 +82,7 @@ pub fn look_at_peer(gate: &Gate, peer: IpAddr) -> Result<(), DoorReason> {
 ///
 /// # Errors
 /// When none is left, not even one that is kept for known clients.
-pub fn admit_total(gate: &Gate) -> Result<Place, DoorReason> {
-    let caps = gate.policy.load().caps;
+pub fn admit_total(gate: &Gate, caps: Caps) -> Result<Place, DoorReason> {
     let among = |most: u32, reserved: bool| {
         let total = gate.connections.try_acquire(most)?;
         Some(Place {
@@ -96,36 +95,14 @@ pub fn admit_total(gate: &Gate) -> Result<Place, DoorReason> {
         .ok_or(DoorReason::Total)
 }
 
-/// Takes the client's own place, once it is known who the client is, and judges whether it may come
-/// in at all: it is not blocked, `known-only` does not shut it out, and it may have the place among
-/// all that it holds.
+/// Lets a client in, once it is known who the client is, to the place among all that it holds.
 ///
 /// # Errors
 /// Why it is not let in. The place among all is given back.
 pub fn admit_client(gate: &Gate, place: Place, client: IpAddr) -> Result<Guard, DoorReason> {
     let policy = gate.policy.load();
     enter(gate, &policy, client)?;
-    // Places may have become free since: then the reserve is whole without this one.
-    let from_reserve = place.reserved && gate.connections.get() > policy.caps.open_to_all();
-    if from_reserve && !gate.is_known(client) {
-        not_in_observe(gate, DoorReason::Reserved)?;
-    }
-    // Behind a trusted proxy there are many clients: their number is not this peer's doing.
-    let own = if policy.client.speaks_for_others(client) {
-        None
-    } else {
-        let key = policy.client.key(&gate.limits.hasher, client);
-        let most = policy.client_connections;
-        let own = gate.limits.connections.try_acquire(key, most);
-        if own.is_none() {
-            not_in_observe(gate, DoorReason::Client)?;
-        }
-        own
-    };
-    Ok(Guard {
-        _place: place,
-        _client: own,
-    })
+    take_client_place(gate, &policy, place, client)
 }
 
 /// Takes all places of a connection whose client is known from the start.
@@ -133,9 +110,55 @@ pub fn admit_client(gate: &Gate, place: Place, client: IpAddr) -> Result<Guard, 
 /// # Errors
 /// Why it is not let in.
 pub fn admit(gate: &Gate, client: IpAddr) -> Result<Guard, DoorReason> {
+    let policy = gate.policy.load();
     // First, as in `look`: of two reasons both name the same one.
-    enter(gate, &gate.policy.load(), client)?;
-    admit_client(gate, admit_total(gate)?, client)
+    enter(gate, &policy, client)?;
+    let place = admit_total(gate, policy.caps)?;
+    take_client_place(gate, &policy, place, client)
+}
+
+/// Takes the client's own place, when it may have the one among all that it holds.
+fn take_client_place(
+    gate: &Gate,
+    policy: &Policy,
+    place: Place,
+    client: IpAddr,
+) -> Result<Guard, DoorReason> {
+    // Places may have become free since: then the reserve is whole without this one.
+    let from_reserve = place.reserved && gate.connections.get() > policy.caps.open_to_all();
+    if from_reserve && !gate.is_known(client) {
+        not_in_observe(gate, DoorReason::Reserved)?;
+    }
+    let (own, most) = (&gate.limits.connections, policy.client_connections);
+    let own = client_place(gate, policy, client, own, most, DoorReason::Client)?;
+    Ok(Guard {
+        _place: place,
+        _client: own,
+    })
+}
+
+/// Takes one of the `most` places that a client may have. None for a trusted proxy, behind which
+/// there are many clients: their number is not this peer's doing. In `observe` it is not enforced.
+///
+/// # Errors
+/// With this reason when the client has them all.
+pub fn client_place(
+    gate: &Gate,
+    policy: &Policy,
+    client: IpAddr,
+    places: &Arc<Occupancy>,
+    most: NonZeroU32,
+    reason: DoorReason,
+) -> Result<Option<Permit>, DoorReason> {
+    if policy.client.speaks_for_others(client) {
+        return Ok(None);
+    }
+    let key = policy.client.key(&gate.limits.hasher, client);
+    let place = places.try_acquire(key, most);
+    if place.is_none() {
+        not_in_observe(gate, reason)?;
+    }
+    Ok(place)
 }
 
 /// What is about the client and no count. A block holds in every mode: an operator named the client.

@@ -4,7 +4,7 @@ mod admission;
 mod blocks;
 
 pub use admission::{
-    Guard, Place, admit, admit_client, admit_total, is_shut_out, look, look_at_peer,
+    Guard, Place, admit, admit_client, admit_total, client_place, is_shut_out, look, look_at_peer,
 };
 pub use blocks::{BlockError, Blocks, LONGEST as LONGEST_BLOCK, USUAL as USUAL_BLOCK};
 
@@ -108,27 +108,18 @@ impl Filter {
         }
     }
 
-    fn look(&self, peer: IpAddr) -> Result<(), DoorReason> {
+    /// Whether a connection may come in, and when it may, whether as many may be on their way as there
+    /// are places.
+    fn look(&self, peer: IpAddr) -> Result<bool, DoorReason> {
+        let policy = self.gate.policy.load();
         match self.listener.rules.load().proxy_protocol {
             // The client is not known yet.
-            true => look_at_peer(&self.gate, peer),
-            false => look(&self.gate, peer),
+            true => look_at_peer(&self.gate, &policy, peer)?,
+            false => look(&self.gate, &policy, peer)?,
         }
-    }
-
-    /// Lets the connections that are on their way arrive, before more are let through than there are
-    /// places: a backlog is accepted faster than tasks start, and each connection holds a descriptor
-    /// meanwhile. That is once in so many connections as places are free. Whether it was necessary.
-    async fn waited_for_arrivals(&self) -> bool {
-        let most = self.gate.policy.load().caps.total.get();
         let taken = self.gate.connections.get();
-        if taken.saturating_add(self.on_their_way.load(Relaxed)) < most {
-            return false;
-        }
-        // Runs after the tasks that the accept loop has spawned.
-        tokio::task::yield_now().await;
-        self.on_their_way.store(0, Relaxed);
-        true
+        let taken = taken.saturating_add(self.on_their_way.load(Relaxed));
+        Ok(taken >= policy.caps.total.get())
     }
 }
 
@@ -140,11 +131,17 @@ impl ConnectionFilter for Filter {
         };
         let peer = canonical(*peer);
         let mut looked = self.look(peer);
-        if looked.is_ok() && self.waited_for_arrivals().await {
+        if looked == Ok(true) {
+            // Those on their way arrive before more are let through: a backlog is accepted faster than
+            // tasks start, and each connection holds a descriptor meanwhile. That is once in so many
+            // connections as places are free, and runs after the tasks that the accept loop has
+            // spawned.
+            tokio::task::yield_now().await;
+            self.on_their_way.store(0, Relaxed);
             looked = self.look(peer);
         }
         match looked {
-            Ok(()) => {
+            Ok(_) => {
                 self.on_their_way.fetch_add(1, Relaxed);
                 true
             }

@@ -12,6 +12,8 @@ use http::header::{
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use crate::head::{begins_as, is_odd, is_read_as};
+
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The field in which a proxy says how its client came.
 pub const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -27,17 +29,8 @@ const CLAIMS: [HeaderName; 6] = [
     HeaderName::from_static("x-forwarded-port"),
 ];
 
-/// Spellings that apps behind a CGI-like interface cannot tell from the real fields: no proxy sends
-/// them.
-const DISGUISES: [HeaderName; 7] = [
-    HeaderName::from_static("x_forwarded_for"),
-    HeaderName::from_static("x_forwarded_proto"),
-    HeaderName::from_static("x_forwarded_host"),
-    HeaderName::from_static("x_forwarded_port"),
-    HeaderName::from_static("x_real_ip"),
-    HeaderName::from_static("true_client_ip"),
-    HeaderName::from_static("x_client_ip"),
-];
+/// How the names of further claims begin, which proxies add to these.
+const FAMILY: &str = "x-forwarded";
 
 /// Where a request came from, one hop back.
 #[derive(Clone, Copy, Debug)]
@@ -62,21 +55,29 @@ impl Hop {
     }
 }
 
+/// Fields that the operator has named to the gate, in lower case.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'policy> {
+    /// In which a client says whose traffic it is.
+    pub tenant: Option<&'policy str>,
+    /// In which the app confirms a client.
+    pub confirming: Option<&'policy str>,
+}
+
 /// Writes who the client is into a request on its way to the upstream.
 ///
-/// A trusted peer's fields are continued, anybody else's are replaced.
+/// A trusted peer's fields are continued, anybody else's are replaced. What an app could take for one
+/// of them, or for the tenant's, is removed, and so is the app's own word.
 ///
 /// # Errors
 /// When a value that came with the request cannot be written back as a field value.
-pub fn to_upstream(request: &mut RequestHeader, hop: &Hop) -> Result<()> {
+pub fn to_upstream(request: &mut RequestHeader, hop: &Hop, named: &Named) -> Result<()> {
     if !hop.trusted {
         for claim in &CLAIMS {
             request.remove_header(claim);
         }
     }
-    for disguise in &DISGUISES {
-        request.remove_header(disguise);
-    }
+    remove_disguises(request, named);
     let chain = join(request, X_FORWARDED_FOR, hop.trusted, hop.peer)?;
     request.insert_header(X_FORWARDED_FOR, chain)?;
     if !hop.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
@@ -94,6 +95,27 @@ pub fn to_upstream(request: &mut RequestHeader, hop: &Hop) -> Result<()> {
         request.insert_header(MAX_FORWARDS, left.saturating_sub(1).to_string())?;
     }
     Ok(())
+}
+
+/// Removes what reads as another field, whoever sent it: no proxy writes it so. The header in which
+/// the app confirms goes in every spelling.
+fn remove_disguises(request: &mut RequestHeader, named: &Named) {
+    let is_one = |name: &&HeaderName| {
+        let name = name.as_str();
+        is_odd(name) && is_claim(name)
+            || (named.tenant).is_some_and(|tenant| name != tenant && is_read_as(name, tenant))
+            || (named.confirming).is_some_and(|confirming| is_read_as(name, confirming))
+    };
+    // Almost always none, which takes no memory.
+    let disguises: Vec<HeaderName> = request.headers.keys().filter(is_one).cloned().collect();
+    for disguise in &disguises {
+        request.remove_header(disguise);
+    }
+}
+
+/// Whether an app may read a field of this name as a claim about the client.
+fn is_claim(name: &str) -> bool {
+    begins_as(name, FAMILY) || CLAIMS.iter().any(|claim| is_read_as(name, claim.as_str()))
 }
 
 /// A list field's values as one, byte for byte, with one more at the end.

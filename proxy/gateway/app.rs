@@ -69,10 +69,10 @@ impl ConnectionApp {
         address: &mut IpAddr,
     ) -> Result<(Arrival, door::Guard), DoorReason> {
         let rules = self.listener.rules.load_full();
-        let deadlines = self.gate.policy.load().deadlines.clone();
         let gate = &self.gate;
+        let deadlines = gate.policy.load().deadlines.clone();
         let guard = if rules.proxy_protocol {
-            let place = door::admit_total(gate)?;
+            let place = door::admit_total(gate, gate.policy.load().caps)?;
             *address = Box::pin(announced(gate, &deadlines, &mut stream, *address)).await?;
             door::admit_client(gate, place, *address)?
         } else {

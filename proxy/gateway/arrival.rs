@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{StartHandshake, rustls};
 
 use super::encrypted::Encrypted;
-use crate::door::DoorReason;
+use crate::door::{self, DoorReason};
 use crate::gate::Gate;
 use crate::identity::Caller;
 use crate::proxy_protocol::{self, HeaderError};
@@ -176,18 +176,16 @@ fn place(gate: &Arc<Gate>, client: IpAddr) -> Result<Place, DoorReason> {
     }
     let policy = gate.policy.load();
     let limit = policy.tls_handshakes.get();
+    let total = gate.handshakes.try_acquire(limit);
+    let total = total.ok_or(DoorReason::TlsHandshakes)?;
     let share = NonZeroU32::new(limit / CLIENT_SHARE).unwrap_or(CLIENT_LEAST);
     let share = share.max(CLIENT_LEAST);
-    let key = policy.client.key(&gate.limits.hasher, client);
-    let own = gate.limits.handshakes.try_acquire(key, share);
-    let total = gate.handshakes.try_acquire(limit);
-    match (own, total) {
-        (Some(own), Some(total)) => Ok(Place {
-            _total: Some(total),
-            _client: Some(own),
-        }),
-        _ => Err(DoorReason::TlsHandshakes),
-    }
+    let own = &gate.limits.handshakes;
+    let own = door::client_place(gate, &policy, client, own, share, DoorReason::TlsHandshakes)?;
+    Ok(Place {
+        _total: Some(total),
+        _client: own,
+    })
 }
 
 fn failed(error: &io::Error) -> DoorReason {

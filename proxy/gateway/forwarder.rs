@@ -21,6 +21,7 @@ use crate::forward::fields;
 use crate::pass;
 use crate::reason::Reason;
 use crate::refuse::{Reply, wants_html};
+use crate::tenants::Tenants;
 
 /// Servers that one request tries before it gives up: with the connect deadline, a bound on how
 /// long a client waits for a dead upstream.
@@ -133,13 +134,17 @@ impl ProxyHttp for Forwarder {
             secure: exchange.secure,
             version: session.req_header().version,
         };
-        if let Some(confirmable) = &exchange.confirmable {
-            confirmable.by.hide_from_app(request);
-        }
+        let confirmable = exchange.confirmable.as_ref();
+        // That of now: the tenants that it was judged by are not kept.
+        let policy = exchange.gate.policy.load();
+        let named = fields::Named {
+            tenant: policy.tenants.as_ref().and_then(Tenants::field),
+            confirming: confirmable.and_then(|confirmable| confirmable.by.header()),
+        };
         if let Some(rules) = &exchange.passes {
             pass::take_out(request, &rules.cookie)?;
         }
-        fields::to_upstream(request, &hop)
+        fields::to_upstream(request, &hop, &named)
     }
 
     async fn response_filter(

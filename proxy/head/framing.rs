@@ -1,6 +1,6 @@
 //! What the fields say about the connection and the length of the body (RFC 9112 sections 6 and 9).
 
-use super::HeadError;
+use super::{HeadError, is_odd, is_read_as};
 
 /// The length of a request's body, as only one reading of the head allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +81,8 @@ pub(super) fn read<'buffer>(
                 once(chunked.then_some(()), "two Transfer-Encoding fields")?;
                 chunked = true;
             }
-            14 | 17 if is_framing_with_underscore(field.name) => {
-                let problem = "an underscore in the name of a framing field";
+            14 | 17 if is_framing_in_disguise(field.name) => {
+                let problem = "a framing field that is written without its hyphen";
                 return Err(HeadError::Malformed(problem));
             }
             _ => {}
@@ -100,16 +100,10 @@ pub(super) fn read<'buffer>(
     Ok(options)
 }
 
-/// Apps of the CGI kind read an underscore as a hyphen, and would have a length that nobody else has.
-fn is_framing_with_underscore(name: &str) -> bool {
-    let hyphened = |letter: u8| if letter == b'_' { b'-' } else { letter };
-    let is = |framing: &str| {
-        let letters = name
-            .bytes()
-            .map(|letter| hyphened(letter.to_ascii_lowercase()));
-        letters.eq(framing.bytes())
-    };
-    name.contains('_') && (is("content-length") || is("transfer-encoding"))
+/// Some apps would have a length that nobody else has.
+fn is_framing_in_disguise(name: &str) -> bool {
+    let framing = ["content-length", "transfer-encoding"];
+    is_odd(name) && framing.iter().any(|framing| is_read_as(name, framing))
 }
 
 fn once<T>(earlier: Option<T>, problem: &'static str) -> Result<(), HeadError> {

@@ -6,14 +6,18 @@
 //! in origin form.
 
 mod chunked;
+mod cookie;
 mod framing;
 mod http2;
+mod name;
 mod path;
 mod target;
 
 pub use chunked::{ChunkError, Chunks};
+pub use cookie::{Cookie, cookies};
 pub use framing::Framing;
 pub use http2::from_http2;
+pub use name::{begins_as, is_odd, is_read_as};
 pub use path::{has_prefix, segment};
 
 use arrayvec::ArrayString;
@@ -76,6 +80,13 @@ impl<'buffer> Head<'buffer> {
             .iter()
             .filter(move |field| field.name.eq_ignore_ascii_case(name))
             .map(|field| field.value)
+    }
+
+    /// The values of the cookies of this name, in the order in which they were sent.
+    pub fn cookies(&self, name: &str) -> impl Iterator<Item = &'buffer [u8]> {
+        let all = self.values("cookie").flat_map(cookies);
+        let named = all.filter(move |cookie| cookie.name == name.as_bytes());
+        named.map(|cookie| cookie.value)
     }
 
     /// The head as an app is to see it when `bytes`, which it was parsed from, are not: with the

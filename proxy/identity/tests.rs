@@ -159,13 +159,52 @@ fn of_two_names_in_one_request_none_counts() {
             Some("a"),
             None,
         ),
-        ("Tenant: \u{e9}\r\nCookie: t\r\n", Some("\u{e9}"), None),
+        ("Tenant: \u{e9}\r\nCookie: t\r\n", Some("\u{e9}"), Some("")),
     ] {
         let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let head = parse(bytes.as_bytes(), &mut fields).unwrap();
         assert_eq!(from_header(&head, "tenant"), header, "{lines}");
         assert_eq!(from_cookie(&head, "t"), cookie, "{lines}");
+    }
+}
+
+#[test]
+fn a_cookie_counts_only_where_no_app_reads_another_one() {
+    for (fields, expected) in [
+        (&[&b"t=a"[..]][..], Some("a")),
+        (&[b"t = a ;x"], Some("a")),
+        (&[b"\tt=a"], Some("a")),
+        (&[b"t=a=b"], Some("a=b")),
+        (&[b"t="], Some("")),
+        (&[b"tt=b; t=a; T=b; x=t=b"], Some("a")),
+        // One that is not UTF-8 hides no other.
+        (&[b"x=\xff; t=a"], Some("a")),
+        (&[b"t=a", b"\xff"], Some("a")),
+        (&[b"t=\xff"], None),
+        (&[b"t=a; t=\xff"], None),
+        (&[b"t=a", b"x=\xff; t=b"], None),
+        // Spaces around a name are none of it, and to some apps those beyond ASCII are spaces.
+        (&[b"t=a; t =b"], None),
+        (&[b"t=a;\tt\t=b"], None),
+        (&["t=a; t\u{a0}=b".as_bytes()], None),
+        (&["t=a;\u{3000}t=b".as_bytes()], None),
+        (&[b"t=a; \xa0t\x85=b"], None),
+        // A name alone is a cookie without a value.
+        (&[b"t=a; t"], None),
+        (&[b"t"], Some("")),
+        (&[b"x=t"], None),
+        (&[b""], None),
+    ] {
+        let lines = fields
+            .iter()
+            .map(|field| [b"Cookie: ", *field, b"\r\n"].concat());
+        let lines = lines.collect::<Vec<_>>().concat();
+        let bytes = [b"GET / HTTP/1.1\r\nHost: a\r\n", &lines[..], b"\r\n"].concat();
+        let mut space = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let head = parse(&bytes, &mut space).unwrap();
+        let lines = String::from_utf8_lossy(&lines);
+        assert_eq!(from_cookie(&head, "t"), expected, "{lines}");
     }
 }
 

@@ -14,8 +14,8 @@ use crate::head::has_prefix;
 /// The rules by which responses confirm.
 #[derive(Debug)]
 pub struct Confirming {
-    /// The app's header, and how an app behind a CGI-like interface could read another one as it.
-    header: Option<[HeaderName; 2]>,
+    /// The app's header.
+    header: Option<HeaderName>,
     rules: Vec<LearnRule>,
     /// What bounds the set.
     pub bounds: Bounds,
@@ -37,15 +37,9 @@ impl Confirming {
     /// # Errors
     /// When the header has no name that HTTP knows, which the configuration rules out.
     pub fn new(learn: &Learn) -> anyhow::Result<Self> {
-        let names = |name: &String| -> anyhow::Result<[HeaderName; 2]> {
-            let disguised = name.replace('-', "_");
-            Ok([
-                HeaderName::try_from(name.as_str())?,
-                HeaderName::try_from(disguised)?,
-            ])
-        };
+        let header = learn.header.as_deref().map(HeaderName::try_from);
         Ok(Confirming {
-            header: learn.header.as_ref().map(names).transpose()?,
+            header: header.transpose()?,
             rules: learn.rules.clone(),
             bounds: Bounds {
                 max: usize::try_from(learn.max).unwrap_or(usize::MAX),
@@ -55,11 +49,9 @@ impl Confirming {
         })
     }
 
-    /// Takes the app's header out of a request: nobody is believed who sends it.
-    pub fn hide_from_app(&self, request: &mut RequestHeader) {
-        for name in self.header.iter().flatten() {
-            request.remove_header(name);
-        }
+    /// The name of the app's header, which no request may have: nobody is believed who sends it.
+    pub fn header(&self) -> Option<&str> {
+        self.header.as_ref().map(HeaderName::as_str)
     }
 
     fn confirms(&self, request: &RequestHeader, response: &ResponseHeader) -> bool {
@@ -76,7 +68,7 @@ impl Confirming {
 
     /// Whether the app says so. Of several words all have to agree.
     fn is_said_in(&self, response: &ResponseHeader) -> bool {
-        let Some([name, _]) = &self.header else {
+        let Some(name) = &self.header else {
             return false;
         };
         let mut words = response.headers.get_all(name).iter().peekable();
@@ -113,7 +105,7 @@ impl Confirmable {
         if confirmed {
             gate.learned.confirm(self.prefix);
         }
-        for name in self.by.header.iter().flatten() {
+        if let Some(name) = &self.by.header {
             response.remove_header(name);
         }
         confirmed

@@ -6,33 +6,26 @@ use http::header::{CACHE_CONTROL, COOKIE, HeaderValue, SET_COOKIE};
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use crate::head::{Cookie, cookies};
+
 /// Takes every cookie of this name out of a request: an app must not see a pass, let alone log it.
 ///
 /// # Errors
 /// When what is left of a field cannot be written back.
 pub fn take_out(request: &mut RequestHeader, name: &str) -> Result<()> {
-    let is_named = |pair: &&[u8]| {
-        let until = pair.iter().position(|byte| *byte == b'=');
-        let key = until.and_then(|until| pair.get(..until)).unwrap_or(pair);
-        key.trim_ascii() == name.as_bytes()
-    };
+    let is_named = |cookie: &Cookie| cookie.name == name.as_bytes();
     let fields = request.headers.get_all(COOKIE);
-    let pairs = |field: &HeaderValue| -> Vec<Vec<u8>> {
-        let pairs = field.as_bytes().split(|byte| *byte == b';');
-        pairs.map(<[u8]>::to_vec).collect()
-    };
-    let fields: Vec<Vec<Vec<u8>>> = fields.iter().map(pairs).collect();
-    let mut all = fields.iter().flatten();
-    if !all.any(|pair| is_named(&pair.as_slice())) {
+    let is_in = |field: &HeaderValue| cookies(field.as_bytes()).any(|cookie| is_named(&cookie));
+    if !fields.iter().any(is_in) {
         return Ok(());
     }
+    let fields: Vec<HeaderValue> = fields.iter().cloned().collect();
     request.remove_header(&COOKIE);
     for field in &fields {
-        let left = field
-            .iter()
-            .map(Vec::as_slice)
-            .filter(|pair| !is_named(pair));
-        let left = left.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
+        let left = cookies(field.as_bytes()).filter(|cookie| !is_named(cookie));
+        let left = left
+            .map(|cookie| cookie.sent)
+            .filter(|sent| !sent.is_empty());
         let left = left.collect::<Vec<_>>().join(&b"; "[..]);
         if !left.is_empty() {
             let value = HeaderValue::try_from(left);
@@ -76,7 +69,7 @@ mod tests {
         }
         take_out(&mut request, "p").unwrap();
         let left = request.headers.get_all(COOKIE).iter();
-        left.map(|value| value.to_str().unwrap().to_owned())
+        left.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect()
     }
 
@@ -86,6 +79,7 @@ mod tests {
         assert_eq!(left(&["p=x"]), [""; 0]);
         assert_eq!(left(&["p=x", "a=1", " p =y;P=2"]), ["a=1", "P=2"]);
         assert_eq!(left(&["p; a=p=x;  ; pp=1;p="]), ["a=p=x; pp=1"]);
+        assert_eq!(left(&["p =x; \u{a0}p\u{a0}=x; a=1"]), ["a=1"]);
         let untouched = ["a=1;b=2;  c", "\"odd\""];
         assert_eq!(left(&untouched), untouched);
     }

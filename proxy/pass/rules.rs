@@ -10,7 +10,6 @@ use super::cookie;
 use super::{Keys, Pass, Passes, Revoked};
 use crate::clock;
 use crate::head::Head;
-use crate::identity::from_cookie;
 use crate::limits::{Limits, NamedLimit};
 
 /// The space of keys in which passes are counted.
@@ -78,13 +77,12 @@ impl Rules {
 
     /// What a request presents. Allocates nothing; of two cookies none is believed.
     pub fn presented(&self, head: &Head, revoked: &Revoked, hasher: &KeyHasher) -> Presented {
-        let named = head
-            .values("cookie")
-            .any(|field| memchr::memmem::find(field, self.cookie.as_bytes()).is_some());
-        if !named {
+        let mut named = head.cookies(&self.cookie);
+        let Some(first) = named.next() else {
             return Presented::Nothing;
-        }
-        let text = from_cookie(head, &self.cookie);
+        };
+        let text = std::str::from_utf8(first).ok();
+        let text = text.filter(|_| named.next().is_none());
         let pass = text.and_then(|text| Pass::open(text, &self.keys, revoked.epoch));
         let pass = pass.filter(|pass| pass.expires > clock::unix_seconds());
         match pass.filter(|pass| !revoked.ids.contains(&pass.id)) {

@@ -64,6 +64,14 @@ pub struct Tenants {
 type Hashed = arrayvec::ArrayString<71>;
 
 impl Tenants {
+    /// The field of a request that names the tenant, where one does.
+    pub fn field(&self) -> Option<&str> {
+        match &self.from {
+            TenantFrom::Header(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The tenants that the configuration tells apart, if any, as operators have moved them.
     ///
     /// # Errors

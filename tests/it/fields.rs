@@ -279,3 +279,65 @@ fn what_a_trusted_proxy_wrote_is_kept_byte_for_byte_and_disguises_are_not() {
     assert_eq!(seen.field("x_forwarded_for"), None);
     assert_eq!(seen.field("x_real_ip"), None);
 }
+
+#[test]
+fn no_spelling_of_a_claim_reaches_an_app_that_cannot_tell_it_from_the_field() {
+    // To a CGI-like app all of them are HTTP_X_FORWARDED_FOR and the like.
+    let spellings = [
+        "x_forwarded_for",
+        "x-forwarded_for",
+        "X_Forwarded-For",
+        "X.Forwarded.For",
+        "x_forwarded_proto",
+        "x-forwarded_host",
+        "x_forwarded-port",
+        "X_Forwarded_Prefix",
+        "x_cluster_client_ip",
+        "x-cluster_client-ip",
+        "X_Real-IP",
+        "true_client-ip",
+        "X_Client_IP",
+        "X_Tenant",
+        "x~tenant",
+        "x_tidegate-known",
+        "X-Tidegate_Known",
+    ];
+    let others = [
+        "x_custom",
+        "x_real_ip_2",
+        "forwarded_for",
+        "x_tenant_2",
+        "x-tenants",
+    ];
+    let fields = spellings.iter().chain(&others);
+    let fields: Vec<String> = fields.map(|name| format!("{name}: 203.0.113.9")).collect();
+    let mut fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    fields.push("X-Tenant: gold");
+    let own = "[tenant]\nfrom = \"header:X-Tenant\"\ntier = \"all\"\n[tier.all]\nin_flight = 9\n[known.learn]\nheader = \"x-tidegate-known\"\n";
+    for trust in ["", TRUSTING] {
+        let seen = seen(&format!("{trust}{own}"), &fields);
+        let reached = spellings.map(str::to_ascii_lowercase);
+        let reached = reached.iter().filter(|name| seen.field(name).is_some());
+        let reached: Vec<&String> = reached.collect();
+        assert!(reached.is_empty(), "{reached:?} reached the app");
+        for name in others {
+            assert_eq!(seen.field(name).as_deref(), Some("203.0.113.9"), "{name}");
+        }
+        assert_eq!(seen.field("x-tenant").as_deref(), Some("gold"));
+        let client = seen.field("x-forwarded-for");
+        assert_eq!(client.as_deref(), Some("127.0.0.1"));
+    }
+}
+
+#[test]
+fn a_tenants_field_whose_own_name_has_an_underscore_is_the_one_that_arrives() {
+    let fields = ["X_Tenant: gold", "X-Tenant: silver", "X.Tenant: silver"];
+    let seen = seen(
+        "[tenant]\nfrom = \"header:x_tenant\"\ntier = \"all\"\n[tier.all]\nin_flight = 9\n",
+        &fields,
+    );
+    assert_eq!(seen.field("x_tenant").as_deref(), Some("gold"));
+    for name in ["x-tenant", "x.tenant"] {
+        assert_eq!(seen.field(name), None, "{name} reached the app");
+    }
+}

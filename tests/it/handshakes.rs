@@ -4,7 +4,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    App, Authority, Connection, Folder, Gate, ROOMY, Trust, eventually, tls_listener, with_upstream,
+    App, Authority, Connection, Folder, Gate, PATIENCE, ROOMY, Trust, eventually, tls_listener,
+    with_upstream,
 };
 
 const NAME: &str = "one.example";
@@ -14,13 +15,18 @@ const IN_TIME: Duration = Duration::from_millis(1600);
 const KNOWN: &str = "127.0.0.9";
 
 fn serving(app: &App, more: &str) -> (Gate, Trust) {
+    serving_clients(app, ROOMY, DEADLINE, more)
+}
+
+/// With these clients, who have so long for their handshakes.
+fn serving_clients(app: &App, clients: &str, deadline: Duration, more: &str) -> (Gate, Trust) {
     let (folder, authority) = (Folder::new(), Authority::new());
     let certificate = authority.issue(&[NAME]).write(&folder, "gate");
     folder.write("known.txt", format!("{KNOWN}\n"));
     let listener = tls_listener(&[certificate], "");
     let config = format!(
-        "{ROOMY}[known]\nfiles = [\"known.txt\"]\n[deadlines]\ntls_handshake = \"{}ms\"\n{more}{listener}",
-        DEADLINE.as_millis()
+        "{clients}[known]\nfiles = [\"known.txt\"]\n[deadlines]\ntls_handshake = \"{}ms\"\n{more}{listener}",
+        deadline.as_millis()
     );
     let gate = Gate::start_in(folder, &with_upstream(&[app.address], &config));
     (gate, Trust::of(&authority))
@@ -139,6 +145,57 @@ fn with_all_places_taken_only_known_clients_complete_a_handshake() {
     });
     drop(silent);
     assert_eq!(customer.get("/").status, 200, "the customer goes on");
+}
+
+/// Begins handshakes from one address until one is closed or there are so many.
+fn begin(gate: &Gate, source: &str, hello: &[u8], most: usize) -> Vec<Connection> {
+    let begun = (0..most).map_while(|_| {
+        let mut connection = Connection::open_from(source, gate.address);
+        connection.send(hello);
+        let answer = connection.try_read().ok()?;
+        assert_eq!(answer, 22, "a handshake is answered with one");
+        Some(connection)
+    });
+    begun.collect()
+}
+
+/// A client sees the end of its connection before that is counted.
+fn eventually_closed(gate: &Gate, count: f64) {
+    eventually("what has no place to be counted", || {
+        gate.closed("tls_handshakes") == count
+    });
+}
+
+const WOULD_CLOSE: &str =
+    "tidegate_would_refuse_total{mode=\"normal\",reason=\"connection_tls_handshakes\"}";
+
+#[test]
+fn a_client_has_its_share_of_the_places_and_a_proxy_that_speaks_for_many_has_all() {
+    let app = App::echoing_paths();
+    let trusting =
+        format!("{ROOMY}address_from = \"x-forwarded-for\"\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let places = "[connections]\ntls_handshakes = 20\n";
+    let (gate, trust) = serving_clients(&app, &trusting, PATIENCE, places);
+    let hello = trust.hello(NAME);
+    let client = begin(&gate, "127.0.0.2", &hello, 10);
+    assert_eq!(client.len(), 8, "one client");
+    eventually_closed(&gate, 1.0);
+    let proxy = begin(&gate, "127.0.0.1", &hello, 20);
+    assert_eq!(proxy.len(), 12, "the proxy gets what is left of the places");
+    eventually_closed(&gate, 2.0);
+    assert_eq!(gate.metric(WOULD_CLOSE), 0.0);
+}
+
+#[test]
+fn observing_leaves_a_client_more_than_its_share_and_counts_it() {
+    let app = App::echoing_paths();
+    let places = "[connections]\ntls_handshakes = 10\n";
+    let (gate, trust) = serving_clients(&app, ROOMY, PATIENCE, places);
+    gate.verb(&["mode", "observe"]).good();
+    let client = begin(&gate, "127.0.0.2", &trust.hello(NAME), 20);
+    assert_eq!(client.len(), 10, "all the places there are");
+    assert_eq!(gate.metric(WOULD_CLOSE), 2.0, "two beyond its share");
+    eventually_closed(&gate, 1.0);
 }
 
 #[test]

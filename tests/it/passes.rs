@@ -127,6 +127,9 @@ fn the_app_does_not_see_it_and_it_is_not_given_twice() {
     assert_eq!(app.last().field("cookie").as_deref(), Some("a=1; b=2, c=3"));
     assert_eq!(with_cookies(&gate, "127.0.0.2", &[&pass]).status, 200);
     assert_eq!(app.last().field("cookie"), None);
+    let spaced = format!("a=1; {}", pass.replace('=', " = "));
+    assert_eq!(with_cookies(&gate, "127.0.0.2", &[&spaced]).status, 200);
+    assert_eq!(app.last().field("cookie").as_deref(), Some("a=1"));
     let cookie = format!("Cookie: {pass}");
     let again = gate.connect().get_with("/again", &[&cookie]);
     assert_eq!(
@@ -167,8 +170,20 @@ fn what_is_forged_cut_huge_or_there_twice_is_not_believed() {
         let cookie = format!("tidegate_pass={wrong}");
         assert_eq!(status_with(&gate, &cookie), 503, "{:.100}", cookie);
     }
-    assert_eq!(events(&gate, "invalid"), wrong.len() as f64);
+    let others = ["xtidegate_pass=1", "tidegate_pass_2=1", "a=tidegate_pass"];
+    for other in others {
+        assert_eq!(status_with(&gate, other), 503, "{other}");
+    }
+    assert_eq!(
+        events(&gate, "invalid"),
+        wrong.len() as f64,
+        "cookies of other names are no passes that are invalid"
+    );
     assert_eq!(status_with(&gate, &format!("{pass}; {pass}")), 503);
+    assert_eq!(
+        status_with(&gate, &format!("{pass}; tidegate_pass =x")),
+        503
+    );
     assert_eq!(
         with_cookies(&gate, "127.0.0.9", &[&pass, &other]).status,
         503

@@ -119,7 +119,8 @@ fn a_length_for_one_side_and_a_coding_for_the_other() {
             "Connection: Transfer-Encoding\r\nContent-Length: 4\r\nTransfer-Encoding: chunked",
             &in_a_chunk,
         ),
-        // Applications of the CGI kind read an underscore as a hyphen.
+        // Applications of the CGI kind read an underscore as a hyphen, and behind some servers every
+        // other character that is not a letter, too.
         (
             "Content-Length: 4\r\nTransfer_Encoding: chunked",
             &in_a_chunk,
@@ -127,6 +128,8 @@ fn a_length_for_one_side_and_a_coding_for_the_other() {
         ("Transfer_Encoding: chunked", &in_a_chunk),
         ("Content-Length: 4\r\nContent_Length: 43", &ends_early),
         ("Content_Length: 43", &ends_early),
+        ("Content.Length: 43", &ends_early),
+        ("TRANSFER~ENCODING: chunked", &in_a_chunk),
         (
             "Transfer-Encoding: chunked\r\nContent_Length: 43",
             &ends_early,

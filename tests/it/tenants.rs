@@ -91,6 +91,21 @@ fn a_cookie_names_the_tenant() {
 }
 
 #[test]
+fn a_cookie_that_apps_may_read_in_two_ways_names_nobody() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, &tiers("cookie:account"));
+    assert_eq!(passing(&gate, "/", &[]), 2, "the budget that all share");
+    for cookies in [
+        "account=gold; account =silver",
+        "account=gold; account\u{a0}=silver",
+        "account=gold; account",
+    ] {
+        let passed = passing(&gate, "/", &[&format!("Cookie: {cookies}")]);
+        assert_eq!(passed, 0, "{cookies} took another's budget");
+    }
+}
+
+#[test]
 fn a_path_segment_names_the_tenant() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, &tiers("path:2"));
