@@ -13,7 +13,7 @@ use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::account::{AccessLog, Account, LogWriter, Metrics};
+use crate::account::{AccessLog, Account, LogWriter, Metrics, Slow};
 use crate::clock;
 use crate::descriptors::{self, Room};
 use crate::door::Blocks;
@@ -137,6 +137,7 @@ impl Inputs {
             account: Account {
                 metrics: Metrics::new().context("the metrics")?,
                 log: AccessLog::new(log, sample),
+                slow: Slow::default(),
                 recent,
             },
             told,

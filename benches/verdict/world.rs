@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use tidegate::account::{AccessLog, Account, LogWriter, Metrics};
+use tidegate::account::{AccessLog, Account, LogWriter, Metrics, Slow};
 use tidegate::claims::Permits;
 use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
@@ -96,6 +96,7 @@ pub fn gate(known: PrefixSet) -> Gate {
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             recent: Recent::new().0,
+            slow: Slow::default(),
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
         },

@@ -6,12 +6,14 @@ mod closing;
 mod firsts;
 mod metrics;
 mod scrape;
+mod slow;
 mod writer;
 
 pub use access::{AccessLog, Line};
 pub use closing::Closing;
 pub use metrics::Metrics;
 pub use scrape::Scrape;
+pub use slow::Slow;
 pub use writer::{LogCounters, LogWriter, Opened};
 
 use std::net::{IpAddr, SocketAddr};
@@ -94,6 +96,8 @@ pub struct Account {
     pub metrics: Metrics,
     /// The lines.
     pub log: AccessLog,
+    /// Answers that took long.
+    pub slow: Slow,
     /// What went through lately.
     pub recent: Recent,
 }
@@ -103,6 +107,10 @@ impl Account {
     pub fn request(&self, facts: &Facts) {
         self.metrics.request(facts.outcome, facts.duration);
         self.log.request(facts);
+        // How long a tunnel was open says nothing about the app.
+        if facts.outcome == Outcome::Forwarded && facts.status != 101 {
+            self.slow.add(facts.duration);
+        }
         if let Some(judged) = facts.judged {
             self.recent.add(judged, facts.tenant, facts.confirmed);
         }

@@ -17,8 +17,9 @@ const LEAST: u64 = 20;
 /// What was seen in the last seconds.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Requests let in so far, as [`Metrics::let_in`](crate::account::Metrics::let_in) tells.
-    samples: VecDeque<[u64; 3]>,
+    /// Requests let in so far, as [`Metrics::let_in`](crate::account::Metrics::let_in) tells, and the
+    /// answers that took long.
+    samples: VecDeque<[u64; 4]>,
 }
 
 impl Seen {
@@ -29,11 +30,13 @@ impl Seen {
             self.samples.clear();
             return;
         }
-        self.samples.push_back(gate.account.metrics.let_in());
+        let policy = gate.policy.load();
+        let [forwarded, refused, failed] = gate.account.metrics.let_in();
+        let slow = gate.account.slow.than(policy.reopen.slower_than);
+        self.samples.push_back([forwarded, refused, failed, slow]);
         if self.samples.len() > WINDOW {
             self.samples.pop_front();
         }
-        let policy = gate.policy.load();
         let open = gate.connections.get();
         let sign = self.of_requests(&policy.reopen).or_else(|| {
             let most = policy.caps.open_to_all();
@@ -48,17 +51,24 @@ impl Seen {
 
     fn of_requests(&self, most: &Reopen) -> Option<String> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
-        let [forwarded, refused, failed] = [0, 1, 2].map(|at| {
+        let [forwarded, refused, failed, slow] = [0, 1, 2, 3].map(|at| {
             let [first, last] = [first, last].map(|sample| sample.get(at).copied().unwrap_or(0));
             last.saturating_sub(first)
         });
-        let all = forwarded + refused + failed;
-        let tell = |count: u64, share: Share, what: &str| {
+        let let_in = forwarded + refused + failed;
+        let tell = |count: u64, all: u64, share: Share, what: &str| {
             let sign = all >= LEAST && exceeds(count, all, share);
-            sign.then(|| format!("{count} of {all} requests let in were {what}"))
+            sign.then(|| format!("{count} of {all} requests {what}"))
         };
-        tell(refused, most.refused, "refused")
-            .or_else(|| tell(failed, most.failed, "not answered by an upstream"))
+        tell(refused, let_in, most.refused, "let in were refused")
+            .or_else(|| {
+                let what = "let in were not answered by an upstream";
+                tell(failed, let_in, most.failed, what)
+            })
+            .or_else(|| {
+                let bound = format!("that were answered took longer than {:?}", most.slower_than);
+                tell(slow, forwarded, most.slow, &bound)
+            })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::harness::{
-    App, Connection, Gate, PROXIED, ROOMY, client, eventually, get_as, with_upstream,
+    App, Connection, Gate, PROXIED, ROOMY, Reply, client, eventually, get_as, with_upstream,
 };
 
 const KNOWN: &str = "127.0.0.9";
@@ -324,6 +324,35 @@ fn it_steps_back_at_once_when_those_let_in_are_refused() {
     assert!(why.starts_with("stepped back: "), "{why}");
     assert!(why.ends_with("requests let in were refused"), "{why}");
     assert!(gate.has_said("stepped back: "));
+}
+
+#[test]
+fn it_steps_back_when_answers_take_long() {
+    let app = App::answering(|_| {
+        // Longer than the bound below, which is what the test is about.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        Reply::text("late")
+    });
+    let rules = "[known_only.reopen]\nslow = \"50%\"\nslower_than = \"10ms\"\n";
+    let gate = Gate::before(&app, &format!("{ROOMY}{rules}"));
+    gate.verb(&["known", "add", KNOWN]).good();
+    gate.verb(&["mode", "known-only"]).good();
+    gate.verb(&["reopen", "--steps", "50%,90%", "--every", "1h"])
+        .good();
+    eventually("the first step", || record(&gate)["admit_unknown"] == "50%");
+    let mut customer = Connection::open_from(KNOWN, gate.address);
+    eventually("the step back", || {
+        for _ in 0..10 {
+            customer.get("/");
+        }
+        record(&gate)["admit_unknown"] == "0%"
+    });
+    eventually("the step to be written down", || steps(&gate).len() == 2);
+    let (_, why) = steps(&gate).pop().unwrap();
+    assert!(
+        why.contains("requests that were answered took longer than 10ms"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -20,6 +20,10 @@ pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> Kn
     let reopen = Reopen {
         refused: findings.read_or(raw.reopen.refused, default.reopen.refused),
         failed: findings.read_or(raw.reopen.failed, default.reopen.failed),
+        slow: findings.read_or(raw.reopen.slow, default.reopen.slow),
+        slower_than: findings
+            .read_or(raw.reopen.slower_than, Deadline(default.reopen.slower_than))
+            .0,
         connections: findings.read_or(raw.reopen.connections, default.reopen.connections),
     };
     KnownOnly {

@@ -32,6 +32,10 @@ pub struct Reopen {
     pub refused: Share,
     /// Of the requests that are let in: those that an upstream does not answer.
     pub failed: Share,
+    /// Of the requests that are answered: those that took longer than `slower_than`.
+    pub slow: Share,
+    /// More than 0, at most one day.
+    pub slower_than: Duration,
     /// Of the connections that anybody may have: those that are open.
     pub connections: Share,
 }
@@ -41,6 +45,8 @@ impl Default for Reopen {
         Reopen {
             refused: Share::of_parts(2000),
             failed: Share::of_parts(500),
+            slow: Share::of_parts(2000),
+            slower_than: Duration::from_secs(5),
             connections: Share::of_parts(8000),
         }
     }

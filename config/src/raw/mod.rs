@@ -308,6 +308,10 @@ pub(crate) struct Reopen {
     pub(crate) refused: Option<Written<Share>>,
     /// More than this share of them get no answer from an upstream. Default: "5%".
     pub(crate) failed: Option<Written<Share>>,
+    /// More than this share of the answers takes longer than `slower_than`. Default: "20%".
+    pub(crate) slow: Option<Written<Share>>,
+    /// From the end of a request's head to the end of its answer. Default: "5s".
+    pub(crate) slower_than: Option<Written<Deadline>>,
     /// More than this share of the connections that unknown clients may have is
     /// open. Default: "80%".
     pub(crate) connections: Option<Written<Share>>,

@@ -107,6 +107,18 @@ fn as_many_requests_are_in_flight_as_connections_may_be_open() {
 }
 
 #[test]
+fn observing_keeps_no_places_for_known_clients() {
+    let rules = "[connections]\ntotal = 12\nreserved_for_known = 8\n";
+    assert_eq!(over(4, rules), (503, "in_flight".to_owned()));
+    let observing = format!("mode = \"observe\"\n{rules}");
+    assert_eq!(
+        over(12, &observing),
+        (503, "in_flight".to_owned()),
+        "the total holds in every mode"
+    );
+}
+
+#[test]
 fn uploads_that_are_refused_do_not_end_the_connection() {
     let app = App::echoing_paths();
     let limit = "[client]\nlimit = { rate = \"1/h\", burst = 1 }\n";

@@ -1,0 +1,37 @@
+//! Answers that took long, for who wants to know whether apps still keep up.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Answers that took longer than a bound; there is none until somebody sets it.
+#[derive(Debug)]
+pub struct Slow {
+    /// In milliseconds.
+    bound: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Default for Slow {
+    fn default() -> Self {
+        Slow {
+            bound: AtomicU64::new(u64::MAX),
+            count: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Slow {
+    /// An answer took so long.
+    pub(super) fn add(&self, duration: Duration) {
+        if duration.as_millis() > u128::from(self.bound.load(Relaxed)) {
+            self.count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many took longer than `bound` so far, of those that came while it was this one.
+    pub fn than(&self, bound: Duration) -> u64 {
+        let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+        self.bound.store(bound, Relaxed);
+        self.count.load(Relaxed)
+    }
+}
