@@ -73,10 +73,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 /// A column for each window.
 fn write_shares(windows: &[Window], out: &mut String) -> fmt::Result {
     let row = |out: &mut String, name: &str, cell: &dyn Fn(&Window) -> String| {
-        write!(out, "{name:<22}")?;
+        write!(out, "{name:<20}")?;
         windows
             .iter()
-            .try_for_each(|window| write!(out, "{:>24}", cell(window)))?;
+            .try_for_each(|window| write!(out, "{:>20}", cell(window)))?;
         writeln!(out)
     };
     row(out, "", &|window| format!("last {} min", window.minutes))?;
@@ -85,7 +85,7 @@ fn write_shares(windows: &[Window], out: &mut String) -> fmt::Result {
     row(out, "confirmed customers", &|window| {
         share(&window.customers)
     })?;
-    row(out, "  and their requests", &|window| {
+    row(out, "customers' requests", &|window| {
         share(&window.customer_requests)
     })?;
     let shortest = windows.iter().find(|one| one.seconds < one.minutes * 60);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
@@ -20,6 +21,8 @@ pub(super) struct Caller {
     origin: Origin,
     address: Ipv4Addr,
     connection: Option<SendRequest<Empty<Bytes>>>,
+    /// What it was given to show again.
+    cookie: Option<HeaderValue>,
 }
 
 impl Caller {
@@ -29,6 +32,16 @@ impl Caller {
             origin,
             address,
             connection: None,
+            cookie: None,
+        }
+    }
+
+    /// The same person at another address, with what they were given at the one before.
+    pub(super) fn moved_to(self, address: Ipv4Addr) -> Self {
+        Caller {
+            address,
+            connection: None,
+            ..self
         }
     }
 
@@ -43,7 +56,7 @@ impl Caller {
     }
 
     async fn ask(
-        &self,
+        &mut self,
         connection: &mut Option<SendRequest<Empty<Bytes>>>,
         path: &'static str,
     ) -> Option<StatusCode> {
@@ -56,9 +69,15 @@ impl Caller {
         if self.origin == Origin::Named {
             request = request.header("x-forwarded-for", self.address.to_string());
         }
+        if let Some(cookie) = &self.cookie {
+            request = request.header(COOKIE, cookie);
+        }
         let request = request.body(Empty::new()).ok()?;
         let response = sender.send_request(request).await.ok()?;
         let status = response.status();
+        if let Some(given) = response.headers().get(SET_COOKIE) {
+            self.cookie = pair(given);
+        }
         response.into_body().collect().await.ok()?;
         *connection = Some(sender);
         Some(status)
@@ -71,4 +90,10 @@ impl Caller {
         tokio::spawn(connection);
         Some(sender)
     }
+}
+
+/// The cookie itself, without what the browser is told about it.
+fn pair(given: &HeaderValue) -> Option<HeaderValue> {
+    let pair = given.as_bytes().split(|byte| *byte == b';').next()?;
+    HeaderValue::from_bytes(pair).ok()
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::source::{CUSTOMERS, Origin};
@@ -44,6 +45,16 @@ impl ChildGate {
         fs::write(&config, configuration(app, origin))?;
         fs::create_dir(folder.path().join("known.d"))?;
         fs::write(folder.path().join("known.d/customers.txt"), customers())?;
+        let key = program_without_settings(&program)
+            .args(["pass", "new-key"])
+            .arg(folder.path().join("pass.key"))
+            .output();
+        let key = key.context("the key for passes cannot be made")?;
+        anyhow::ensure!(
+            key.status.success(),
+            "{}",
+            String::from_utf8_lossy(&key.stderr)
+        );
         let mut command = program_without_settings(&program);
         command.args(["run", "--exit-with-stdin", "--config"]);
         let mut process = command
@@ -67,18 +78,25 @@ impl ChildGate {
         })
     }
 
+    /// What the admin API says there.
+    pub(super) async fn get<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &'static str,
+    ) -> anyhow::Result<T> {
+        let client = Client::new(&self.socket());
+        // The client has a runtime of its own, which cannot run inside this one.
+        let asked = tokio::task::spawn_blocking(move || client.get(path));
+        Ok(asked.await??)
+    }
+
     /// Waits until it serves.
     pub(super) async fn ready(&mut self) -> anyhow::Result<Status> {
         let deadline = Instant::now() + START;
-        let client = Client::new(&self.socket());
         loop {
             self.check()?;
-            let client = client.clone();
-            // The client has a runtime of its own, which cannot run inside this one.
-            let asked = tokio::task::spawn_blocking(move || client.get("/v1/status"));
-            match asked.await? {
+            match self.get("/v1/status").await {
                 Ok(status) => return Ok(status),
-                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -202,6 +220,12 @@ total = 2_000
 
 [known]
 files = ["known.d/*.txt"]
+
+[known.learn]
+header = "x-tidegate-known"
+
+[known.pass]
+key_file = "pass.key"
 
 [known_only]
 exempt_paths = ["/login"]

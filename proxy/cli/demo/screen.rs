@@ -114,7 +114,7 @@ impl Screen {
         tally: &Tally,
         reached: &BTreeMap<Act, u64>,
     ) -> anyhow::Result<()> {
-        let titles = ["calm", "flood", "switch", "known-only", "after"].map(str::to_owned);
+        let titles = ["calm", "flood", "switch", "known", "reopen", "after"].map(str::to_owned);
         output::text(&self.paint(Style::Dim, &row("", "", &titles)))?;
         let cells = |party, cell: &dyn Fn(&Counts) -> String| {
             Act::ALL.map(|act| cell(&tally.of(act, party)))
@@ -172,10 +172,10 @@ impl Screen {
     }
 }
 
-fn row(name: &str, what: &str, cells: &[String; 5]) -> String {
+fn row(name: &str, what: &str, cells: &[String; 6]) -> String {
     let mut row = format!("{name:<10}{what:<15}");
     for cell in cells {
-        row.push_str(&format!("{cell:>11}"));
+        row.push_str(&format!("{cell:>9}"));
     }
     row.push('\n');
     row
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_row_fits_a_terminal() {
-        let cells = std::array::from_fn(|_| "known-only".to_owned());
+        let cells = std::array::from_fn(|_| "12.34 s".to_owned());
         assert!(row("customers", "reached the app", &cells).trim_end().len() <= 80);
     }
 }

@@ -20,6 +20,11 @@ pub(super) const FLOOD: Group = Group {
     size: 200,
 };
 
+/// Two customers on the move: at home when they log in, and abroad, where the gate has not seen them.
+pub(super) const HOME: Ipv4Addr = Ipv4Addr::new(127, 30, 0, 1);
+pub(super) const ABROAD: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(127, 40, 0, 1), Ipv4Addr::new(127, 50, 0, 1)];
+
 /// Addresses of one kind of sender.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {

@@ -4,19 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use hyper::StatusCode;
+use tidegate_config::{Mode, Share};
 
 use super::app::{self, App};
 use super::caller::Caller;
 use super::child::ChildGate;
 use super::screen::Screen;
-use super::source::{CUSTOMERS, FLOOD, Origin, VISITORS};
+use super::source::{ABROAD, CUSTOMERS, FLOOD, HOME, Origin, VISITORS};
 use super::tally::{Act, Party, Tally};
 use super::traffic::{Aim, FLOOD_RATE, Traffic};
 use crate::admin::wire::Status;
+use crate::mode::Record;
 
 /// How long the last answers to customers are waited for.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// How long a customer takes to be known once the app has said so, and somewhat more.
+const LEARNED: Duration = Duration::from_millis(300);
+/// How long the gate may take for what it does by itself.
+const MOST_WAITED: Duration = Duration::from_secs(60);
 /// How often the gate is looked after while nothing is told.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -101,14 +108,27 @@ To look in from another terminal
 
     /// Tells all of it, and gives how many requests of customers were not served.
     pub(super) async fn tell(&mut self) -> anyhow::Result<u64> {
-        self.screen.heading("1. A calm day, in the mode `normal`")?;
-        self.screen.columns()?;
-        self.play(Act::Calm).await?;
+        let member = self.calm().await?;
         let flood = self.flood().await?;
         self.known_only().await?;
+        self.newcomers(member).await?;
+        self.too_early().await?;
         drop(flood);
-        self.after().await?;
+        self.open().await?;
         self.summarise().await
+    }
+
+    /// A day without a flood, on which somebody logs in.
+    async fn calm(&mut self) -> anyhow::Result<Caller> {
+        self.screen.heading("1. A calm day, in the mode `normal`")?;
+        let mut member = Caller::new(self.aim.gate, self.aim.origin, HOME);
+        let status = said(member.get("/login").await);
+        self.screen.say(&format!(
+            "Somebody logs in at {HOME} ({status}). The app says that this is a customer, and the\ngate gives a pass.\n"
+        ))?;
+        self.screen.columns()?;
+        self.play(Act::Calm).await?;
+        Ok(member)
     }
 
     async fn flood(&mut self) -> anyhow::Result<Traffic> {
@@ -126,7 +146,8 @@ To look in from another terminal
 
     async fn known_only(&mut self) -> anyhow::Result<()> {
         self.screen
-            .heading("3. The operator lets in known customers only")?;
+            .heading("3. The operator looks, and lets in known customers only")?;
+        self.verb(&["preview", "known-only"]).await?;
         self.verb(&[
             "mode",
             "known-only",
@@ -139,26 +160,56 @@ To look in from another terminal
         self.screen.columns()?;
         self.play(Act::Switch).await?;
         self.play(Act::KnownOnly).await?;
-        let visitor = VISITORS.addresses().next().context("a visitor")?;
-        let mut visitor = Caller::new(self.aim.gate, self.aim.origin, visitor);
-        let mut seen = Vec::new();
-        for path in ["/", "/login"] {
-            let status = visitor.get(path).await;
-            let status = status.map_or("no answer".to_owned(), |s| s.as_str().to_owned());
-            seen.push(format!("{status} at {path}"));
-        }
+        self.screen
+            .say("\nThe first of these lines still show what had been let in before.")
+    }
+
+    /// Customers at addresses that the gate does not know.
+    async fn newcomers(&mut self, member: Caller) -> anyhow::Result<()> {
+        self.screen
+            .heading("4. Customers come from new addresses")?;
+        let [first, second] = ABROAD;
+        let mut stranger = Caller::new(self.aim.gate, self.aim.origin, first);
+        let refused = said(stranger.get("/").await);
+        let login = said(stranger.get("/login").await);
+        // Known within a tenth of a second; whoever reads pages takes longer.
+        tokio::time::sleep(LEARNED).await;
+        let served = said(stranger.get("/").await);
+        let mut member = member.moved_to(second);
+        let passed = said(member.get("/").await);
         self.screen.say(&format!(
-            "\nThe first of these lines still show what had been let in before.\nA visitor gets {}, which is configured to stay open.",
-            seen.join(", and ")
+            "{first}, unknown so far: {refused} at /, {login} at /login, which stays open, and then\nknown: {served} at /
+{second}, with the pass that was given at {HOME}: {passed} at /"
         ))
     }
 
-    async fn after(&mut self) -> anyhow::Result<()> {
+    /// Opening again while the flood is on.
+    async fn too_early(&mut self) -> anyhow::Result<()> {
         self.screen
-            .heading("4. The flood is over, and the operator opens again")?;
-        self.verb(&["mode", "normal"]).await?;
+            .heading("5. The operator opens again, and the flood is still on")?;
+        self.verb(&["reopen", "--steps", "20%,100%", "--every", "1m"])
+            .await?;
         self.screen.columns()?;
-        self.play(Act::After).await
+        self.enter(Some(Act::Reopening));
+        self.lines_until("a step up", |mode| mode.admit_unknown != Share::NONE)
+            .await?;
+        self.lines_until("the step back", |mode| mode.admit_unknown == Share::NONE)
+            .await?;
+        self.screen
+            .say("\nThe gate saw that those whom it let in were refused, and stepped back.")
+    }
+
+    /// Opening again after it.
+    async fn open(&mut self) -> anyhow::Result<()> {
+        self.screen
+            .heading("6. The flood is over, and the operator opens again")?;
+        self.verb(&["reopen", "--steps", "50%,100%", "--every", "1s"])
+            .await?;
+        self.screen.columns()?;
+        self.enter(Some(Act::After));
+        self.lines_until("the last step", |mode| mode.mode == Mode::Normal)
+            .await?;
+        self.verb(&["audit"]).await
     }
 
     /// What is sent, and what reaches the app, belongs to this act from now on.
@@ -179,10 +230,28 @@ To look in from another terminal
 
     async fn lines(&mut self, act: Act) -> anyhow::Result<()> {
         for _ in 0..act.lines() {
-            tokio::time::sleep(self.line).await;
-            self.gate.check()?;
-            self.screen
-                .line(self.begun.elapsed(), &self.aim.tally.line())?;
+            self.one_line().await?;
+        }
+        Ok(())
+    }
+
+    async fn one_line(&mut self) -> anyhow::Result<()> {
+        tokio::time::sleep(self.line).await;
+        self.gate.check()?;
+        let answered = self.aim.tally.line();
+        self.screen.line(self.begun.elapsed(), &answered)
+    }
+
+    /// Lets an act go on until the mode is as it says.
+    async fn lines_until(
+        &mut self,
+        what: &str,
+        reached: impl Fn(&Record) -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + MOST_WAITED;
+        while !reached(&self.gate.get("/v1/mode").await?) {
+            ensure!(Instant::now() < deadline, "{what} has not come");
+            self.one_line().await?;
         }
         Ok(())
     }
@@ -247,6 +316,11 @@ Edit, and then type `{program} reload`
             self.gate.check()?;
         }
     }
+}
+
+/// An answer, for people.
+fn said(status: Option<StatusCode>) -> String {
+    status.map_or("no answer".to_owned(), |status| status.as_str().to_owned())
 }
 
 fn origin(one_address: bool) -> Origin {

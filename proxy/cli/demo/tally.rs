@@ -17,27 +17,32 @@ pub(super) enum Act {
     Switch,
     /// The flood, in `known-only`.
     KnownOnly,
-    /// No flood any more, in `normal`.
+    /// The flood, while the gate tries to open again.
+    Reopening,
+    /// No flood any more, while it opens again.
     After,
 }
 
 impl Act {
     /// All of them, in order.
-    pub(super) const ALL: [Act; 5] = [
+    pub(super) const ALL: [Act; 6] = [
         Act::Calm,
         Act::Flood,
         Act::Switch,
         Act::KnownOnly,
+        Act::Reopening,
         Act::After,
     ];
 
-    /// Lines that it takes, each a second at the usual pace.
+    /// Lines that it takes, each a second at the usual pace. What ends by what the gate does takes none by
+    /// itself.
     pub(super) fn lines(self) -> u32 {
         match self {
-            Act::Calm | Act::After => 4,
-            Act::Flood => 8,
+            Act::Calm => 4,
+            Act::Flood => 6,
             Act::Switch => 2,
-            Act::KnownOnly => 6,
+            Act::KnownOnly => 4,
+            Act::Reopening | Act::After => 0,
         }
     }
 }
