@@ -122,21 +122,33 @@ impl StateFile {
     /// A damaged file is moved aside, so that the next save does not destroy what could be
     /// recovered by hand.
     pub fn load<T: DeserializeOwned>(&self) -> Option<T> {
+        self.load_or_problem().ok().flatten()
+    }
+
+    /// As [`StateFile::load`], for what must not be taken for nothing.
+    ///
+    /// # Errors
+    /// When something was there and is not to be had, which the log has by now.
+    pub fn load_or_problem<T: DeserializeOwned>(&self) -> Result<Option<T>, String> {
+        let path = self.path.display();
         let bytes = match regular::read(&self.path, MAX_FILE) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return match self.path.with_extension("damaged").exists() {
+                    true => Err(format!("{path}: damaged before, and not written since")),
+                    false => Ok(None),
+                };
+            }
             Err(error) => {
-                tracing::warn!("{}: cannot be read: {error}", self.path.display());
-                return None;
+                let problem = format!("{path}: cannot be read: {error}");
+                tracing::warn!("{problem}");
+                return Err(problem);
             }
         };
-        match serde_json::from_slice(&bytes) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                set_aside(&self.path, &error.to_string());
-                None
-            }
-        }
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            set_aside(&self.path, &error.to_string());
+            format!("{path}: damaged: {error}")
+        })
     }
 
     /// What is told when it cannot be written for this reason.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidegate::pass::{Keys, Pass};
@@ -269,6 +270,60 @@ fn one_that_is_revoked_is_not_believed_from_the_next_request_on() {
     );
     for wrong in ["everything", "0123", ""] {
         assert_eq!(gate.verb(&["pass", "revoke", wrong]).code, 2, "{wrong:?}");
+    }
+}
+
+/// Harms the file of revoked passes.
+type Harm = fn(&Path);
+
+const HARMS: [(&str, Harm); 4] = [
+    ("cut", |path| {
+        let whole = fs::read(path).unwrap();
+        fs::write(path, &whole[..whole.len() / 2]).unwrap();
+    }),
+    ("empty", |path| fs::write(path, "").unwrap()),
+    // A gate that could write nothing after it had found the file damaged.
+    ("moved aside", |path| {
+        fs::rename(path, path.with_extension("damaged")).unwrap();
+    }),
+    ("no file", |path| {
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+    }),
+];
+
+#[test]
+fn when_nobody_knows_any_more_which_are_revoked_all_of_before_are() {
+    let app = app();
+    for (name, harm) in HARMS {
+        let gate = gate(&app);
+        let first = log_in(&gate);
+        gate.verb(&["pass", "revoke", "all"]).good();
+        let second = log_in(&gate);
+        assert_eq!(status_with(&gate, &second), 200, "{name}");
+        let folder = gate.kill();
+        harm(&folder.path("state/passes.json"));
+        let config = configured(&app, &folder, ROOMY, "");
+        let gate = Gate::start_in(folder, &config);
+        let statuses = [&first, &second].map(|pass| status_with(&gate, pass));
+        assert_eq!(statuses, [503; 2], "{name}");
+        let said = gate.messages();
+        let told = "all passes given before now are revoked";
+        assert!(gate.has_said(told), "{name}: {said:#?}");
+        let listed = gate.verb(&["pass", "list"]).stderr;
+        assert!(
+            listed.contains("all given before 20") && listed.contains("passes.json"),
+            "{name}: {listed}"
+        );
+        let third = log_in(&gate);
+        assert_eq!(status_with(&gate, &third), 200, "{name}: given since");
+        let gate = Gate::start_in(gate.kill(), &config);
+        let statuses = [&first, &second].map(|pass| status_with(&gate, pass));
+        assert_eq!(statuses, [503; 2], "{name}: after one more restart");
+        // A folder in the file's place is one that cannot be written, too.
+        if name != "no file" {
+            assert_eq!(status_with(&gate, &third), 200, "{name}: it is written");
+        }
     }
 }
 
