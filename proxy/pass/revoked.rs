@@ -85,7 +85,7 @@ impl Revocations {
             list: Mutex::new(list),
             file: Mutex::new(file),
         };
-        revocations.publish(&revocations.list());
+        revocations.put_in_force();
         // So that what is given from here on survives the next restart.
         if lost && let Err(error) = revocations.save() {
             tracing::warn!("{error}");
@@ -97,14 +97,17 @@ impl Revocations {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish(&self, list: &RevokedList) {
-        self.gate.passes.revoked.store(Arc::new(Revoked {
-            epoch: list.epoch,
-            ids: list.ids.keys().copied().collect(),
-        }));
+    fn put_in_force(&self) {
+        self.gate.passes.revoked.replace(|| {
+            let list = self.list();
+            Revoked {
+                epoch: list.epoch,
+                ids: list.ids.keys().copied().collect(),
+            }
+        });
     }
 
-    /// Revokes one, from the next request on.
+    /// Revokes one, from the next request on. Takes a moment, as [`crate::in_force::InForce::replace`] does.
     ///
     /// # Errors
     /// When too many are.
@@ -115,15 +118,17 @@ impl Revocations {
             return Err(RevokeError);
         }
         list.ids.insert(id, now.saturating_add(LONGEST));
-        self.publish(&list);
+        drop(list);
+        self.put_in_force();
         Ok(())
     }
 
-    /// Revokes all that there are.
+    /// Revokes all that there are, as [`Revocations::revoke`] does.
     pub fn revoke_all(&self) {
         let mut list = self.list();
         *list = RevokedList::all(list.epoch, None);
-        self.publish(&list);
+        drop(list);
+        self.put_in_force();
     }
 
     /// What is revoked.
