@@ -47,6 +47,14 @@ impl RevokedList {
             problem,
         }
     }
+
+    /// All that there are, because nobody knows any more which ones were revoked.
+    fn lost(problem: String) -> Self {
+        tracing::error!(
+            "all passes given before now are revoked, as nobody knows any more which ones were: {problem}"
+        );
+        RevokedList::all(0, Some(problem))
+    }
 }
 
 /// Why a pass was not revoked.
@@ -70,15 +78,7 @@ impl Revocations {
     pub fn open(gate: Arc<Gate>, file: StateFile, now: u64) -> Self {
         let loaded = file.load_or_problem::<RevokedList>();
         let lost = loaded.is_err();
-        let mut list = match loaded {
-            Ok(list) => list.unwrap_or_default(),
-            Err(problem) => {
-                tracing::error!(
-                    "all passes given before now are revoked, as nobody knows any more which ones were: {problem}"
-                );
-                RevokedList::all(0, Some(problem))
-            }
-        };
+        let mut list = loaded.map_or_else(RevokedList::lost, Option::unwrap_or_default);
         list.ids.retain(|_, until| *until > now);
         let revocations = Revocations {
             gate,
