@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use tidegate_config::Config;
 use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::Handle;
@@ -19,6 +18,7 @@ use crate::descriptors::{self, Room};
 use crate::door::Blocks;
 use crate::forward::Upstream;
 use crate::gate::Gate;
+use crate::in_force::InForce;
 use crate::known::{Book, Customers, KnownFiles};
 use crate::learn::{Keeper, Learned};
 use crate::limits::Limits;
@@ -120,7 +120,7 @@ impl Inputs {
         let gate = Arc::new(Gate {
             learned,
             passes: Passes::default(),
-            policy: ArcSwap::from_pointee(policy),
+            policy: InForce::of(policy),
             known: Published::of(book.layers()),
             blocks: Published::default(),
             mode: Switch::open(

@@ -40,9 +40,17 @@ fn monotonic() -> u64 {
 
 /// Whole seconds since the Unix epoch; zero when the wall clock stands before it.
 pub fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    since_unix_epoch().as_secs()
+}
+
+/// As [`unix_seconds`], in milliseconds.
+pub fn unix_millis() -> u64 {
+    u64::try_from(since_unix_epoch().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since_unix_epoch() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
 }
 
 /// A time in whole seconds since the Unix epoch, as a log tells it (RFC 3339).

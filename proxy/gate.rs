@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
 use tidegate_limit::Gauge;
 use tokio::sync::watch;
 
@@ -14,6 +13,7 @@ use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
+use crate::in_force::InForce;
 use crate::learn::Learned;
 use crate::limits::Limits;
 use crate::listener::Listeners;
@@ -27,7 +27,7 @@ use crate::verdict::{Case, Request};
 #[derive(Debug)]
 pub struct Gate {
     /// The rules in force.
-    pub policy: ArcSwap<Policy>,
+    pub policy: InForce<Policy>,
     /// Who is a known customer.
     pub known: Published,
     /// Who has become one because the app said so.

@@ -38,6 +38,7 @@ pub mod gate;
 pub mod gateway;
 pub mod head;
 pub mod identity;
+pub mod in_force;
 pub mod known;
 pub mod learn;
 pub mod limits;

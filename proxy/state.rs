@@ -1,9 +1,9 @@
 //! Small files that carry over a restart what operators set: written whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -60,7 +60,7 @@ pub fn write_again() -> Result<(), StateError> {
 
 /// Writes a state file, or remembers that it is to be written.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
-    let written = replace(path, bytes);
+    let written = regular::replace(path, |file| file.write_all(bytes)).map(drop);
     let mut unwritten = unwritten();
     match &written {
         Ok(()) => unwritten.remove(path),
@@ -70,20 +70,6 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
         path: path.to_owned(),
         problem,
     })
-}
-
-/// A new file beside it, written to the disk, then renamed over it.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
 }
 
 /// Takes the state files over, which no other process writes any more.
@@ -122,21 +108,33 @@ impl StateFile {
     /// A damaged file is moved aside, so that the next save does not destroy what could be
     /// recovered by hand.
     pub fn load<T: DeserializeOwned>(&self) -> Option<T> {
+        self.load_or_problem().ok().flatten()
+    }
+
+    /// As [`StateFile::load`], for what must not be taken for nothing.
+    ///
+    /// # Errors
+    /// When something was there and is not to be had, which the log has by now.
+    pub fn load_or_problem<T: DeserializeOwned>(&self) -> Result<Option<T>, String> {
+        let path = self.path.display();
         let bytes = match regular::read(&self.path, MAX_FILE) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return match self.path.with_extension("damaged").exists() {
+                    true => Err(format!("{path}: damaged before, and not written since")),
+                    false => Ok(None),
+                };
+            }
             Err(error) => {
-                tracing::warn!("{}: cannot be read: {error}", self.path.display());
-                return None;
+                let problem = format!("{path}: cannot be read: {error}");
+                tracing::warn!("{problem}");
+                return Err(problem);
             }
         };
-        match serde_json::from_slice(&bytes) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                set_aside(&self.path, &error.to_string());
-                None
-            }
-        }
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            set_aside(&self.path, &error.to_string());
+            format!("{path}: damaged: {error}")
+        })
     }
 
     /// What is told when it cannot be written for this reason.
@@ -202,17 +200,12 @@ pub fn files(directory: &Path, begin: &str) -> Vec<PathBuf> {
     paths.filter(is_one).collect()
 }
 
-/// Moves a damaged file aside, so that the next save does not destroy what could be recovered by hand.
+/// Moves a damaged file aside, as [`regular::set_aside`] does, and says so in the log.
 pub fn set_aside(path: &Path, problem: &str) {
-    let aside = path.with_extension("damaged");
-    let moved = fs::rename(path, &aside).is_ok();
-    tracing::warn!(
-        "{}: damaged, and not used: {problem}{}",
-        path.display(),
-        if moved {
-            "; moved aside as .damaged"
-        } else {
-            ""
-        }
-    );
+    let told = match regular::set_aside(path) {
+        Ok(_) => "moved aside as .damaged".to_owned(),
+        Err(error) => format!("it cannot be moved aside as .damaged ({error})"),
+    };
+    let path = path.display();
+    tracing::warn!("{path}: damaged, and not used: {problem}; {told}");
 }

@@ -138,7 +138,6 @@ fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_lin
 
 #[test]
 fn a_pass_is_looked_at_without_an_allocation_whatever_it_is() {
-    let gate = world::gate(PrefixSet::default());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pass.key");
     Keys::renew(&file).unwrap();
@@ -150,16 +149,10 @@ fn a_pass_is_looked_at_without_an_allocation_whatever_it_is() {
         "{MINIMAL}\n[known.learn]\nheader = \"x-known\"\n[known.pass]\nkey_file = \"unused\"\n"
     );
     let passes = Config::parse(&minimal, None).unwrap().known.pass.unwrap();
-    let rules = Rules::new(&passes, keys, &gate.limits).unwrap();
-    let policy = Arc::into_inner(
-        gate.policy
-            .swap(world::gate(PrefixSet::default()).policy.load_full()),
-    )
-    .unwrap();
-    gate.policy.store(Arc::new(Policy {
-        pass: Some(Arc::new(rules)),
+    let gate = world::gate_with(PrefixSet::default(), |policy, limits| Policy {
+        pass: Some(Arc::new(Rules::new(&passes, keys, limits).unwrap())),
         ..policy
-    }));
+    });
     gate.mode.set(
         Change {
             mode: Mode::KnownOnly,

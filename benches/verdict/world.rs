@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
 use tidegate::account::{AccessLog, Account, LogWriter, Metrics, Slow};
 use tidegate::claims::Permits;
 use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
 use tidegate::head::Head;
 use tidegate::identity::identify;
+use tidegate::in_force::InForce;
 use tidegate::learn::Learned;
 use tidegate::limits::Limits;
 use tidegate::listener::Listeners;
@@ -72,6 +72,11 @@ pub fn request(path: &str) -> Vec<u8> {
 
 /// A gate with this known set.
 pub fn gate(known: PrefixSet) -> Gate {
+    gate_with(known, |policy, _| policy)
+}
+
+/// A gate with this known set, and what `rules` makes of its policy.
+pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy) -> Gate {
     let config = Config::parse(CONFIG, None).expect("a good configuration");
     let upstreams = config.upstreams.iter();
     let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Upstream::new(upstream)));
@@ -83,7 +88,7 @@ pub fn gate(known: PrefixSet) -> Gate {
     let nowhere = StateFile::new("/nonexistent".as_ref(), "mode.json");
     let (log, _) = LogWriter::open(&config.log).expect("the null device");
     Gate {
-        policy: ArcSwap::from_pointee(policy.expect("limits that can be counted")),
+        policy: InForce::of(rules(policy.expect("limits that can be counted"), &limits)),
         known: Published::of(known),
         learned: Learned::new().0,
         passes: Passes::default(),

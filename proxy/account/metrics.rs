@@ -31,6 +31,7 @@ pub struct Metrics {
     would_refuse: WouldRefuse,
     admitted: IntCounter,
     reloads: [IntCounter; 2],
+    looks: IntCounter,
 }
 
 impl Metrics {
@@ -52,8 +53,13 @@ impl Metrics {
             "tidegate_admitted_unknown_total",
             "Requests that known-only let in as those of the admitted share of unknown clients.",
         )?;
+        let looks = IntCounter::new(
+            "tidegate_known_files_looks_total",
+            "Looks at the files of known customers; none while their file system hangs.",
+        )?;
         Ok(Metrics {
             admitted: register(&registry, admitted)?,
+            looks: register(&registry, looks)?,
             requests: Requests::new(&registry)?,
             connections: Connections::new(&registry)?,
             would_refuse: WouldRefuse::new(&registry)?,
@@ -94,6 +100,11 @@ impl Metrics {
     pub fn reloaded(&self, succeeded: bool) {
         let [good, bad] = &self.reloads;
         if succeeded { good } else { bad }.inc();
+    }
+
+    /// Counts a look at the files of known customers that has come to its end.
+    pub fn looked_at_known_files(&self) {
+        self.looks.inc();
     }
 
     /// Requests so far: forwarded, refused, failed.

@@ -72,10 +72,13 @@ fn list(context: &Context) -> anyhow::Result<()> {
         writeln!(text, "{id}  revoked")?;
     }
     output::text(&text)?;
-    eprintln!(
-        "{} passes revoked by number; all of them {} times before",
-        list.ids.len(),
-        list.epoch
-    );
+    let all = match list.epoch {
+        0 => String::new(),
+        epoch => format!(", and all given before {}", output::time(epoch / 1000)),
+    };
+    let why = list
+        .problem
+        .map_or_else(String::new, |why| format!(" ({why})"));
+    eprintln!("{} passes revoked by number{all}{why}", list.ids.len());
     Ok(())
 }

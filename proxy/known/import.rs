@@ -2,7 +2,7 @@
 //! owner, and a state file of its own, so that a single addition does not write them all.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lists;
 use crate::prefixes::{PrefixSet, parse_prefix};
+use crate::regular;
 use crate::state::{self, StateError, StateFile};
 
 /// Prefixes that all imports together may have: 36 MiB, and what the set takes.
@@ -98,17 +99,17 @@ impl Import {
     }
 
     fn read(path: &Path) -> Result<Self, String> {
+        let file = regular::open(path, lists::MAX_FILE).map_err(|error| error.to_string())?;
+        let mut file = BufReader::new(file);
         let mut header = String::new();
-        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        io::Read::take(BufReader::new(file), 4096)
-            .read_line(&mut header)
-            .map_err(|error| error.to_string())?;
+        let first = file.by_ref().take(4096).read_line(&mut header);
+        first.map_err(|error| error.to_string())?;
         let facts = header
             .strip_prefix(HEADER)
             .ok_or("its first line is not the header")?;
         let facts: Facts = serde_json::from_str(facts).map_err(|error| error.to_string())?;
         let mut prefixes = Vec::new();
-        let read = lists::read_file(path, |_, text| {
+        let read = lists::read_from(path, header.as_bytes().chain(file), &[], |_, text| {
             prefixes.push(parse_prefix(text)?);
             Ok(())
         });

@@ -5,9 +5,8 @@
 //! entries with a checksum each is whole up to the last batch whatever instant the process or the
 //! machine stops at, costs one write a second, and what is damaged costs its own entry alone.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{Record, SIZE};
@@ -123,18 +122,6 @@ impl Log {
         }
     }
 
-    /// Moves the file aside, where nothing of an earlier one is lost.
-    ///
-    /// # Errors
-    /// When there is one aside already, or it cannot be moved.
-    pub fn set_aside(&self) -> io::Result<PathBuf> {
-        let aside = self.path.with_extension("damaged");
-        // A link and not a renaming: that would replace what is there.
-        fs::hard_link(&self.path, &aside)?;
-        fs::remove_file(&self.path)?;
-        Ok(aside)
-    }
-
     /// Whether it is being written.
     pub fn is_open(&self) -> bool {
         self.file.is_some()
@@ -169,36 +156,17 @@ impl Log {
         Ok(())
     }
 
-    /// Writes it anew with these entries: beside it, then renamed over it.
+    /// Writes it anew with these entries.
     ///
     /// # Errors
-    /// As [`Log::append`]; the file stays as it was.
+    /// As [`Log::append`], and as [`regular::replace`].
     pub fn rewrite(&mut self, records: &[Record]) -> io::Result<()> {
-        let beside = self.path.with_extension("new");
-        let written = self.write_beside(&beside, records);
-        if written.is_err() {
-            // It may be what fills the disk.
-            let _ = fs::remove_file(&beside);
-        }
-        written
-    }
-
-    fn write_beside(&mut self, beside: &Path, records: &[Record]) -> io::Result<()> {
         self.file = None;
-        let mut file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(beside)?;
         let mut bytes = Vec::with_capacity(HEADER + records.len() * SIZE);
         bytes.extend_from_slice(&header());
         bytes.extend(records.iter().flat_map(Record::encode));
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(beside, &self.path)?;
+        self.file = Some(regular::replace(&self.path, |file| file.write_all(&bytes))?);
         self.length = bytes.len() as u64;
-        self.file = Some(file);
         Ok(())
     }
 }

@@ -115,8 +115,7 @@ impl Set {
         self.put(prefix, confirmed);
         self.touch(prefix, bounds.max);
         let left = self.shrink_to(bounds.max);
-        let is_new = times == bounds.least || (before.is_none() && times >= bounds.least);
-        is_new || left
+        times == bounds.least || left
     }
 
     /// Takes out whom nobody has confirmed for too long, and who is too many. Whether any was.

@@ -135,14 +135,3 @@ pub fn read_from(
 ) -> Result<(), ListError> {
     Lines::of(name, from).each(columns, entry)
 }
-
-/// Reads a file of this path, as [`Lists::read`] does.
-///
-/// # Errors
-/// When the file cannot be read to its end, or a line not be understood.
-pub fn read_file(
-    path: &Path,
-    entry: impl FnMut(usize, &str) -> Result<(), String>,
-) -> Result<(), ListError> {
-    Lines::open(path)?.each(&[], entry)
-}

@@ -1,9 +1,9 @@
 //! The keys that sign passes: a file with the current one and, below it, the one before.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, Metadata, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use ring::hmac;
@@ -71,14 +71,13 @@ impl Keys {
             path: path.to_owned(),
             problem,
         };
-        let bytes = regular::read(path, MAX_FILE).map_err(|problem| {
+        let (bytes, is_public) = regular::read_secret(path, MAX_FILE).map_err(|problem| {
             error(format!(
                 "cannot be read ({problem}); `tidegate pass new-key {}` makes one",
                 path.display()
             ))
         })?;
-        let meta = fs::metadata(path).map_err(|problem| error(problem.to_string()))?;
-        if meta.permissions().mode() & 0o007 != 0 {
+        if is_public {
             return Err(error("everybody on this machine may read the keys, and make passes with them; chmod 600 it, and make a new key".to_owned()));
         }
         parse(&bytes).map_err(error)
@@ -99,16 +98,16 @@ impl Keys {
             .fill(&mut secret)
             .map_err(|_| error("the system has no randomness".to_owned()))?;
         let fresh = line(&secret);
-        if !fs::exists(path).map_err(|problem| error(problem.to_string()))? {
-            let text = format!("{HEAD}{fresh}");
-            create(path, &text, None).map_err(|problem| error(problem.to_string()))?;
-            return Ok(false);
-        }
-        let before = Keys::read(path)?;
-        let current = before.secrets.first().map(line).unwrap_or_default();
-        let text = format!("{HEAD}{fresh}{current}");
-        replace(path, &text).map_err(|problem| error(problem.to_string()))?;
-        Ok(true)
+        let is_there = fs::exists(path).map_err(|problem| error(problem.to_string()))?;
+        let written = if is_there {
+            let before = Keys::read(path)?;
+            let current = before.secrets.first().map(line).unwrap_or_default();
+            replace(path, &format!("{HEAD}{fresh}{current}"))
+        } else {
+            write(path, &format!("{HEAD}{fresh}"), None)
+        };
+        written.map_err(|problem| error(problem.to_string()))?;
+        Ok(is_there)
     }
 }
 
@@ -153,32 +152,26 @@ fn secret(line: &str) -> Option<[u8; KEY]> {
     Some(secret)
 }
 
-fn create(path: &Path, text: &str, owner: Option<(u32, u32)>) -> io::Result<()> {
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    if let Some((user, group)) = owner {
-        // The gate may run as somebody else than who renews its key.
-        fchown(&file, Some(user), Some(group))?;
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     // Where it really is: a link to it stays one.
     let path = fs::canonicalize(path)?;
-    let meta = fs::metadata(&path)?;
-    let beside = path.with_extension("new");
-    create(&beside, text, Some((meta.uid(), meta.gid())))?;
-    let done =
-        fs::set_permissions(&beside, meta.permissions()).and_then(|()| fs::rename(&beside, &path));
-    if done.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    done
+    let before = fs::metadata(&path)?;
+    write(&path, text, Some(&before))
+}
+
+/// Writes a file as private as the one before, or its owner's alone.
+fn write(path: &Path, text: &str, before: Option<&Metadata>) -> io::Result<()> {
+    let mode = before.map_or(Permissions::from_mode(0o600), Metadata::permissions);
+    let written = regular::replace(path, |file| {
+        if let Some(before) = before {
+            // The gate may run as somebody else than who renews its key.
+            fchown(&*file, Some(before.uid()), Some(before.gid()))?;
+        }
+        // Before a key is in it: what an earlier try left beside may be open to others.
+        file.set_permissions(mode)?;
+        file.write_all(text.as_bytes())
+    });
+    written.map(drop)
 }
 
 #[cfg(test)]
@@ -210,6 +203,44 @@ mod tests {
         assert_eq!(third.secrets.len(), 2);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_a_failure_left_beside_is_in_nobodys_way() {
+        for name in ["pass.key", "pass.new"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            let left = folder.path().join(format!("{name}.new"));
+            let allow = |path, bits| fs::set_permissions(path, Permissions::from_mode(bits));
+            let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            for bits in [0o600, 0o640] {
+                let before = Keys::read(&path).ok();
+                fs::write(&left, "cut").unwrap();
+                allow(&left, 0o644).unwrap();
+                assert_eq!(Keys::renew(&path).unwrap(), before.is_some(), "{name}");
+                let now = Keys::read(&path).unwrap();
+                let known = before.map(|before| before.secrets[0]);
+                assert_eq!(now.secrets.get(1).copied(), known, "{name}");
+                assert_eq!(mode(), bits, "{name}");
+                assert!(!left.exists(), "{name}");
+                allow(&path, 0o640).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_written_leaves_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pass.key");
+        let in_the_way = folder.path().join("pass.key.new");
+        fs::create_dir(&in_the_way).unwrap();
+        assert!(Keys::renew(&path).is_err() && !path.exists());
+        fs::remove_dir(&in_the_way).unwrap();
+        Keys::renew(&path).unwrap();
+        let before = Keys::read(&path).unwrap();
+        fs::create_dir(&in_the_way).unwrap();
+        assert!(Keys::renew(&path).is_err());
+        assert_eq!(Keys::read(&path).unwrap(), before);
     }
 
     #[test]

@@ -18,13 +18,13 @@ pub use token::{Id, Pass};
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use arc_swap::ArcSwap;
+use crate::in_force::InForce;
 
 /// What the way of a request needs of the passes beside the rules, and what it counts.
 #[derive(Debug, Default)]
 pub struct Passes {
     /// Which are not believed any more.
-    pub revoked: ArcSwap<Revoked>,
+    pub revoked: InForce<Revoked>,
     issued: AtomicU64,
     let_in: AtomicU64,
     invalid: AtomicU64,

@@ -15,29 +15,22 @@ pub use parse::parse_prefix;
 pub use set::{Layers, PrefixSet};
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
-/// Milliseconds after which nothing is being looked up any more that began before.
-const LONGEST_LOOKUP: u32 = 100;
+use crate::in_force::InForce;
 
-/// Sets that are in force: read without a lock, replaced whole.
+/// Sets that are in force.
 #[derive(Debug, Default)]
 pub struct Published {
-    sets: ArcSwap<Layers>,
-    turn: Mutex<()>,
+    sets: InForce<Layers>,
 }
 
 impl Published {
     /// This set, in force.
     pub fn of(sets: impl Into<Layers>) -> Self {
         Published {
-            sets: ArcSwap::from_pointee(sets.into()),
-            turn: Mutex::new(()),
+            sets: InForce::of(sets.into()),
         }
     }
 
@@ -72,18 +65,9 @@ impl Published {
         self.replace_all(|| latest().into());
     }
 
-    /// Puts the sets that `latest` gives in force. One at a time, so that no older ones replace newer
-    /// ones. Those before end here and not in a request that looks something up: to free a large one
-    /// takes a moment.
+    /// Puts the sets that `latest` gives in force, as [`InForce::replace`] does.
     pub fn replace_all(&self, latest: impl FnOnce() -> Layers) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.sets.swap(Arc::new(latest()));
-        for _ in 0..LONGEST_LOOKUP {
-            if Arc::strong_count(&before) == 1 {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.sets.replace(latest);
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 

@@ -9,8 +9,6 @@ pub use watching::Watched;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
@@ -29,9 +27,6 @@ use crate::pass::{self, KeyError, Keys};
 use crate::policy::{Caps, Policy, Upstreams};
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
-
-/// Milliseconds after which no request is still being judged by the rules before.
-const LONGEST_VERDICT: u32 = 100;
 
 /// Replaces what the configuration says while the gate runs, and the known set with it.
 #[derive(Debug)]
@@ -228,17 +223,10 @@ impl Reloader {
         Ok(())
     }
 
-    /// Puts rules in force. Those before end here and not in a request that is being judged by them:
-    /// they may list many tenants, and to free these takes milliseconds.
+    /// Puts rules in force.
     fn enforce(&self, policy: Policy) {
         self.gate.limits.table.put_in_force();
-        let before = self.gate.policy.swap(Arc::new(policy));
-        for _ in 0..LONGEST_VERDICT {
-            if Arc::strong_count(&before) == 1 {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.gate.policy.replace(|| policy);
     }
 
     fn publishing(&self) -> MutexGuard<'_, ()> {

@@ -97,6 +97,11 @@ impl Reloader {
     /// Takes the files of known customers over if they are other ones and good. Blocks for as long as
     /// their file system does.
     pub fn look_at_known_files(&self) {
+        self.follow_known_files();
+        self.gate.account.metrics.looked_at_known_files();
+    }
+
+    fn follow_known_files(&self) {
         let running = self.running.load_full();
         let patterns = &running.config.known.files;
         let in_force = self.known.files();

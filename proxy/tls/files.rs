@@ -1,7 +1,5 @@
 //! Certificates and keys as files in PEM (RFC 7468).
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -19,7 +17,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// # Errors
 /// When it cannot be read, or holds none.
 pub(super) fn chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let text = read(path)?;
+    let text = regular::read(path, MAX_FILE).with_context(|| unreadable(path))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     // The parser shows marks as lists of bytes.
     let Ok(chain) = chain else {
@@ -37,25 +35,23 @@ pub(super) fn chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>>
     Ok(chain)
 }
 
-/// The private key in a file.
+/// The private key in a file, and whether it is open to everybody on this machine.
 ///
 /// # Errors
 /// When it cannot be read, or holds none.
-pub(super) fn key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+pub(super) fn key(path: &Path) -> anyhow::Result<(PrivateKeyDer<'static>, bool)> {
+    let file = regular::read_secret(path, MAX_FILE);
+    let (text, is_public) = file.with_context(|| unreadable(path))?;
     // What the parser says could quote the key.
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| {
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
         anyhow::anyhow!(
             "{}: holds no private key without a passphrase; one begins with -----BEGIN PRIVATE KEY-----",
             path.display()
         )
-    })
+    })?;
+    Ok((key, is_public))
 }
 
-/// Whether everybody on this machine can read it.
-pub(super) fn is_public(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    regular::read(path, MAX_FILE).with_context(|| format!("{}: cannot be read", path.display()))
+fn unreadable(path: &Path) -> String {
+    format!("{}: cannot be read", path.display())
 }

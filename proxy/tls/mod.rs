@@ -158,7 +158,7 @@ fn read(
     provider: &CryptoProvider,
 ) -> anyhow::Result<(Arc<CertifiedKey>, Facts)> {
     let chain = files::chain(&certificate.chain)?;
-    let key = files::key(&certificate.key)?;
+    let (key, is_public) = files::key(&certificate.key)?;
     let content = Content::of(&certificate.chain, &chain);
     let leaf = chain.first().map(|leaf| leaf.as_ref().to_vec());
     let leaf = leaf.unwrap_or_default();
@@ -176,12 +176,16 @@ fn read(
     let facts = Facts {
         chain: content,
         not_after: *validity.end(),
-        warnings: warnings(certificate, &validity),
+        warnings: warnings(certificate, &validity, is_public),
     };
     Ok((Arc::new(key), facts))
 }
 
-fn warnings(certificate: &Certificate, validity: &RangeInclusive<u64>) -> Vec<String> {
+fn warnings(
+    certificate: &Certificate,
+    validity: &RangeInclusive<u64>,
+    is_public: bool,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     let now = clock::unix_seconds();
     if !validity.contains(&now) {
@@ -194,7 +198,7 @@ fn warnings(certificate: &Certificate, validity: &RangeInclusive<u64>) -> Vec<St
             "listener.certificates: {chain} {state}: clients will refuse it"
         ));
     }
-    if files::is_public(&certificate.key) {
+    if is_public {
         let key = certificate.key.display();
         warnings.push(format!(
             "listener.certificates: {key} can be read by everybody on this machine: chmod 600"

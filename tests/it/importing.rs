@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{App, Gate, Load, Output, ROOMY, eventually, with_upstream};
+use crate::harness::{App, Folder, Gate, Load, Output, ROOMY, eventually, with_upstream};
 
 fn gate() -> (App, Gate) {
     let app = App::echoing_paths();
@@ -235,6 +235,23 @@ fn a_kept_import_that_is_damaged_is_set_aside_and_stops_nothing() {
     }
     import(&gate, "192.0.2.9\n", &[]).good();
     assert_eq!(prefixes(&gate), 3);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_kept_import_does_not_hold_the_start_up() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    fs::create_dir(folder.path("state")).unwrap();
+    let pipe = folder.path("state/known-import-1.txt");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success(), "mkfifo {}", pipe.display());
+    let gate = Gate::start_in(folder, &with_upstream(&[app.address], &text()));
+    assert_eq!(gate.get("/").status, 200);
+    assert!(
+        gate.has_said("not a regular file"),
+        "{:#?}",
+        gate.messages()
+    );
 }
 
 /// The beginning of an import, with a body that is said to be longer than it is.

@@ -3,13 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
-use std::process::Command;
+use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{App, Folder, Gate, Load, ROOMY, eventually, tidegate, with_upstream};
+use crate::harness::{App, Folder, Gate, Load, ROOMY, eventually, with_upstream};
+
+mod entries;
+mod refused;
 
 /// A gate that reads these files of its folder.
 fn gate_with(folder: Folder, app: &App, patterns: &str) -> Gate {
@@ -52,94 +53,6 @@ fn lines(count: u8) -> String {
     (1..=count)
         .map(|last| format!("192.0.2.{last}\n"))
         .collect()
-}
-
-#[test]
-fn an_entry_is_told_with_its_file_and_line() {
-    let app = App::echoing_paths();
-    let folder = Folder::new();
-    let text = folder.write("a.txt", "# ours\n\n192.0.2.1\n198.51.100.0/24 # office\n");
-    let csv = folder.write(
-        "b.csv",
-        "# exported\n\nid;\"IP\" ;note\r\n1;192.0.2.7;\"says \"\"hi\"\",\ntwice; # really\"\r\n\n\
-         2;;nothing\r\n3; 2001:db8::/48 ;caf\u{e9}\r\n",
-    );
-    folder.write("c.csv", "cidr\n203.0.113.0/24\n");
-    folder.write(
-        "d.csv",
-        "name,Network\n\"Office, main\",\"203.0.112.0/24\"\n",
-    );
-    folder.write("e.csv", "\u{feff}name\tprefix\nx\t203.0.111.1/32\n");
-    let gate = gate_with(folder, &app, "\"*.txt\", \"*.csv\"");
-    assert_eq!(prefixes(&gate), 7);
-    for (address, place) in [
-        ("192.0.2.1", format!("{text}:3")),
-        ("198.51.100.77", format!("{text}:4")),
-        ("192.0.2.7", format!("{csv}:4")),
-        ("2001:db8::9", format!("{csv}:8")),
-        ("203.0.112.5", "d.csv:2".to_owned()),
-        ("203.0.111.1", "e.csv:2".to_owned()),
-    ] {
-        let list = gate.verb(&["known", "list", address]).good();
-        assert!(list.trim_end().ends_with(&place), "{address}: {list}");
-        let explained = gate.verb(&["explain", address]).good();
-        assert!(explained.contains(&place), "{address}: {explained}");
-    }
-    let list = gate
-        .verb(&["known", "list", "192.0.2.7", "-o", "json"])
-        .json();
-    assert_eq!(list["entries"][0]["line"], 4);
-    assert_eq!(list["entries"][0]["source"], csv.as_str());
-}
-
-#[test]
-fn csv_that_is_wrong_is_named_by_its_line_and_nothing_of_it_is_taken() {
-    let folder = Folder::new();
-    let text = "[known]\nfiles = [\"known.csv\"]\n";
-    let config = folder.configure(&with_upstream(&["127.0.0.1:9".parse().unwrap()], text));
-    let long = format!("ip,note\n192.0.2.1,\"{}\"\n", "x".repeat(70_000));
-    for (contents, line, part) in [
-        ("ip,note\n192.0.2.1,a\nexample.com,b\n", 3, "192.0.2.7"),
-        (
-            "ip,note\n192.0.2.1,a\n192.0.2.2\n",
-            3,
-            "1 fields where the header has 2",
-        ),
-        ("ip,note\n192.0.2.1,a,b\n", 2, "3 fields"),
-        (
-            "ip,note\n192.0.2.1,\"a\n192.0.2.2,b\n",
-            2,
-            "not closed before the end",
-        ),
-        ("ip,note\n192.0.2.1,a\n192.0.2.2,b", 3, "no end"),
-        ("ip,note", 1, "no end"),
-        ("ip,cidr\n192.0.2.1,192.0.2.1\n", 1, "several columns"),
-        (
-            "name,host\na,192.0.2.1\n",
-            1,
-            "names its columns, one of them address",
-        ),
-        ("ip,note\n10.0.0.1/8,\n", 2, "10.0.0.0/8"),
-        ("ip,note\r192.0.2.1,a\r\n", 1, "such as 192.0.2.7"),
-        ("ip,note\n192.0.2.1,a\rb\n", 2, "carriage return"),
-        (&long, 2, "65536 bytes"),
-    ] {
-        folder.write("known.csv", contents);
-        let output = tidegate(&["validate", config.to_str().unwrap()]);
-        assert_eq!(output.code, 2, "{contents:.60?}: {output:#?}");
-        let place = format!("known.csv:{line}:");
-        assert!(
-            output.stderr.contains(&place) && output.stderr.contains(part),
-            "{contents:.60?}: no {place:?} with {part:?} in {}",
-            output.stderr
-        );
-    }
-    folder.write("known.csv", b"ip,note\n\xff\xfe,\n");
-    let output = tidegate(&["validate", config.to_str().unwrap()]);
-    assert!(output.stderr.contains("not UTF-8"), "{output:#?}");
-    // A field that nobody reads may be in any encoding.
-    folder.write("known.csv", b"ip,note\n192.0.2.1,caf\xe9\n");
-    tidegate(&["validate", config.to_str().unwrap()]).good();
 }
 
 #[test]
@@ -236,166 +149,6 @@ fn a_file_that_is_being_written_is_waited_for() {
     drop(file);
     eventually_knows(&gate, 12);
     assert_eq!(said(&gate, "taken over"), 1, "{:#?}", gate.messages());
-}
-
-/// Puts something in a file's place.
-type Make = fn(&Path);
-
-/// Replaces a file by something that is not good, and what is said of it. Nothing of it may be taken, and
-/// it is told once; when the file is good again, it is taken.
-fn is_not_taken(name: &str, make: Make, part: &str) {
-    let (_app, gate) = gate_of(&lines(5));
-    let path = gate.folder.path("known.txt");
-    fs::remove_file(&path).unwrap();
-    make(&path);
-    let rejected = || gate.metric("tidegate_known_files_rejected") == 1.0;
-    eventually(&format!("{name}: the metric"), rejected);
-    let told = "files of known customers not taken over, the 5 prefixes before stay: ";
-    let problem = gate.status()["known"]["files_problem"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        problem.contains("known.txt") && problem.contains(part),
-        "{name}: {problem}"
-    );
-    assert!(
-        gate.has_said(&format!("{told}{problem}")),
-        "{name}: {:#?}",
-        gate.messages()
-    );
-    let status = gate.verb(&["status"]).good();
-    assert!(
-        status.contains("FILES NOT TAKEN OVER: "),
-        "{name}: {status}"
-    );
-    // Two more looks.
-    thread::sleep(Duration::from_millis(2_000));
-    assert_eq!(said(&gate, told), 1, "{name}: {:#?}", gate.messages());
-    assert_eq!(prefixes(&gate), 5, "{name}");
-    assert!(is_known(&gate, "192.0.2.5"), "{name}");
-    assert_eq!(gate.get("/").status, 200, "{name}");
-    let count = gate.metric("tidegate_known_files_changes_total{outcome=\"rejected\"}");
-    assert_eq!(count, 1.0, "{name}");
-    let _ = fs::remove_dir(&path).or_else(|_| fs::remove_file(&path));
-    gate.folder.write("known.txt", lines(6));
-    eventually_knows(&gate, 6);
-    assert_eq!(gate.metric("tidegate_known_files_rejected"), 0.0, "{name}");
-    assert!(gate.status()["known"]["files_problem"].is_null(), "{name}");
-}
-
-fn pipe(path: &Path) {
-    let made = Command::new("mkfifo").arg(path).status();
-    assert!(made.unwrap().success(), "mkfifo {}", path.display());
-}
-
-fn unreadable(path: &Path) {
-    fs::write(path, lines(5)).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
-    if File::open(path).is_ok() {
-        // Nothing is unreadable for this user but what is no file.
-        fs::remove_file(path).unwrap();
-        symlink("/proc/self/mem/none", path).unwrap();
-    }
-}
-
-#[test]
-fn what_is_not_good_is_not_taken_and_told_once() {
-    let cases: [(&str, Make, &str); 12] = [
-        ("empty", |path| fs::write(path, "").unwrap(), "only 0 of 5"),
-        (
-            "only comments",
-            |path| fs::write(path, "# none\n").unwrap(),
-            "only 0 of 5",
-        ),
-        (
-            "shrunk",
-            |path| fs::write(path, lines(2)).unwrap(),
-            "only 2 of 5",
-        ),
-        (
-            "cut",
-            |path| fs::write(path, lines(5).trim_end()).unwrap(),
-            ":5: ",
-        ),
-        (
-            "a bad line",
-            |path| fs::write(path, lines(5) + "nobody\n").unwrap(),
-            ":6: found \"nobody\"",
-        ),
-        ("gone", |_| {}, "does not exist"),
-        (
-            "a folder",
-            |path| fs::create_dir(path).unwrap(),
-            "it is a folder",
-        ),
-        (
-            "a link loop",
-            |path| symlink("known.txt", path).unwrap(),
-            "symbolic links",
-        ),
-        (
-            "a dangling link",
-            |path| symlink("nowhere", path).unwrap(),
-            "known.txt",
-        ),
-        ("a named pipe", pipe, "not a regular file"),
-        ("unreadable", unreadable, "cannot be read"),
-        (
-            "1 GiB",
-            |path| File::create(path).unwrap().set_len(1 << 30).unwrap(),
-            "larger than 268435456 bytes",
-        ),
-    ];
-    thread::scope(|scope| {
-        let running =
-            cases.map(|(name, make, part)| scope.spawn(move || is_not_taken(name, make, part)));
-        for case in running {
-            case.join().expect("the case holds");
-        }
-    });
-}
-
-#[test]
-fn one_file_that_is_not_good_keeps_all_of_them_as_they_were() {
-    let app = App::echoing_paths();
-    let folder = Folder::new();
-    folder.write("a.txt", lines(3));
-    folder.write("b.txt", "198.51.100.1\n");
-    let gate = gate_with(folder, &app, "\"?.txt\"");
-    gate.folder.write("a.txt", "");
-    gate.folder.write(
-        "b.txt",
-        "198.51.100.1\n198.51.100.2\n198.51.100.3\n198.51.100.4\n",
-    );
-    eventually("the refusal", || {
-        gate.has_said("only 0 of 3 prefixes are left in")
-    });
-    assert_eq!(prefixes(&gate), 4);
-    let output = gate.verb(&["reload"]);
-    assert!(output.stderr.contains("--force"), "{output:#?}");
-    gate.verb(&["reload", "--force"]).good();
-    assert_eq!(prefixes(&gate), 4);
-    assert!(is_known(&gate, "198.51.100.4"));
-    assert_eq!(gate.metric("tidegate_known_files_rejected"), 0.0);
-    // What was insisted on is what the next change is compared with.
-    gate.folder.write("a.txt", "192.0.2.9\n");
-    eventually_knows(&gate, 5);
-}
-
-#[test]
-fn a_change_that_is_taken_back_is_no_problem_any_more() {
-    let (_app, gate) = gate_of(&lines(5));
-    let [path, aside] = ["known.txt", "aside.txt"].map(|name| gate.folder.path(name));
-    fs::rename(&path, &aside).unwrap();
-    eventually("the refusal", || {
-        gate.metric("tidegate_known_files_rejected") == 1.0
-    });
-    fs::rename(&aside, &path).unwrap();
-    eventually("the end of it", || {
-        gate.metric("tidegate_known_files_rejected") == 0.0
-    });
-    assert_eq!(prefixes(&gate), 5);
 }
 
 #[test]

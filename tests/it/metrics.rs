@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::harness::{App, Connection, Folder, Gate, ROOMY, eventually};
 
@@ -55,6 +55,7 @@ fn every_metric_of_the_contract_is_there_from_the_first_scrape_on() {
         ("clients_tracked_max", "gauge"),
         ("client_evictions_total", "counter"),
         ("known_prefixes", "gauge"),
+        ("known_files_looks_total", "counter"),
         ("log_lines_total", "counter"),
         ("log_bytes_total", "counter"),
         ("upstream_requests_total", "counter"),
@@ -144,13 +145,10 @@ fn health_is_told_and_other_paths_are_not_there() {
 
 #[test]
 fn a_draining_gate_lives_and_is_not_ready() {
-    let app = App::answering(|_| {
-        std::thread::sleep(Duration::from_millis(700));
-        crate::harness::Reply::text("late")
-    });
+    let (app, latch) = App::waiting_at_slow();
     let mut gate = Gate::before(&app, "");
     let mut connection = gate.connect();
-    connection.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    connection.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
     eventually("the app has the request", || app.requests() == 1);
     gate.signal("TERM");
     eventually("it is draining", || {
@@ -158,8 +156,9 @@ fn a_draining_gate_lives_and_is_not_ready() {
     });
     let get = |path: &str| Connection::open(gate.metrics).get(path).status;
     assert_eq!(["/livez", "/readyz"].map(get), [200, 503]);
+    latch.open();
     let response = connection.response();
-    assert_eq!(response.text(), "late", "what is under way ends well");
+    assert_eq!(response.text(), "/slow", "what is under way ends well");
     assert_eq!(
         response.field("connection"),
         Some("close"),

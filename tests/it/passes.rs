@@ -1,7 +1,6 @@
 //! Passes: given on a confirmed login, believed from any address, bounded, revocable, and not forged.
 
 use std::collections::HashSet;
-use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidegate::pass::{Keys, Pass};
@@ -11,6 +10,10 @@ use crate::harness::{
     tidegate, with_upstream,
 };
 use crate::http2::serving;
+
+mod keys;
+mod limits;
+mod revoked;
 
 /// Nobody is learned by address, so that whoever is let in is so by a pass.
 const RULES: &str = "[known.learn]\nheader = \"x-tidegate-known\"\nmax = 0\n[known.pass]\n";
@@ -199,129 +202,6 @@ fn what_is_forged_cut_huge_or_there_twice_is_not_believed() {
     assert!(refused.good().contains("pass         NOT BELIEVED"));
 }
 
-#[test]
-fn one_that_is_shared_is_bounded_by_its_own_limit() {
-    let app = app();
-    let limit = "limit = { rate = \"1/h\", burst = 5 }\n";
-    let gate = gate_with(&app, ROOMY, limit);
-    let pass = log_in(&gate);
-    let answers: Vec<Response> = (1..=100)
-        .map(|number| with_cookies(&gate, &format!("127.0.5.{number}"), &[&pass]))
-        .collect();
-    let served = answers.iter().filter(|answer| answer.status == 200).count();
-    assert_eq!(served, 5, "of a hundred addresses");
-    assert_eq!(answers[99].status, 429);
-    assert_eq!(answers[99].reason(), "pass_rate");
-    assert_eq!(gate.requests("refused", "pass_rate"), 95.0);
-    let other = log_in(&gate);
-    assert_eq!(status_with(&gate, &other), 200, "somebody else's");
-    gate.verb(&["known", "add", "127.0.5.1"]).good();
-    assert_eq!(
-        with_cookies(&gate, "127.0.5.1", &[&pass]).status,
-        200,
-        "who is known anyway needs no pass"
-    );
-    gate.verb(&["mode", "normal"]).good();
-    assert_eq!(
-        status_with(&gate, &pass),
-        200,
-        "it has no limit where all are let in"
-    );
-}
-
-#[test]
-fn the_limits_of_the_client_hold_for_who_has_one_too() {
-    let app = app();
-    let client = "[client]\nlimit = { rate = \"1/h\", burst = 2 }\n";
-    let gate = gate_with(&app, client, "");
-    let pass = log_in(&gate);
-    let statuses = [0; 3].map(|_| status_with(&gate, &pass));
-    assert_eq!(statuses, [200, 200, 429]);
-}
-
-#[test]
-fn one_that_is_revoked_is_not_believed_from_the_next_request_on() {
-    let app = app();
-    let gate = gate(&app);
-    let [first, second] = [log_in(&gate), log_in(&gate)];
-    assert_eq!(status_with(&gate, &first), 200);
-    let lines = gate.log(3);
-    // The logins before it had none.
-    let id = lines.iter().find_map(|line| line["pass"].as_str());
-    let id = id.expect("the number of the pass in the log").to_owned();
-    let header = format!("Cookie: {first}");
-    let said = gate
-        .verb(&["explain", "127.0.0.9", "--header", &header])
-        .good();
-    assert!(said.contains(&format!("pass         {id}, of ")), "{said}");
-    assert!(said.contains("pass_rate"), "its limit is not shown: {said}");
-    gate.verb(&["pass", "revoke", &id]).good();
-    assert_eq!(
-        [&first, &second].map(|pass| status_with(&gate, pass)),
-        [503, 200]
-    );
-    let folder = gate.kill();
-    let config = configured(&app, &folder, ROOMY, "");
-    let gate = Gate::start_in(folder, &config);
-    assert_eq!(
-        [&first, &second].map(|pass| status_with(&gate, pass)),
-        [503, 200]
-    );
-    assert!(gate.verb(&["pass", "list"]).good().contains(&id));
-    let audit = gate.verb(&["audit"]).good();
-    assert!(audit.contains(&format!("revoked {id}")), "{audit}");
-    gate.verb(&["pass", "revoke", "all"]).good();
-    assert_eq!(
-        [&first, &second].map(|pass| status_with(&gate, pass)),
-        [503; 2]
-    );
-    let third = log_in(&gate);
-    assert_eq!(status_with(&gate, &third), 200, "one that was given since");
-    let gate = Gate::start_in(gate.kill(), &config);
-    assert_eq!(
-        [&first, &second, &third].map(|pass| status_with(&gate, pass)),
-        [503, 503, 200]
-    );
-    for wrong in ["everything", "0123", ""] {
-        assert_eq!(gate.verb(&["pass", "revoke", wrong]).code, 2, "{wrong:?}");
-    }
-}
-
-#[test]
-fn a_key_is_replaced_while_passes_of_the_one_before_are_believed() {
-    let app = app();
-    let gate = gate(&app);
-    let first = log_in(&gate);
-    let reload = || gate.verb(&["reload"]).good();
-    new_key(&gate.folder);
-    assert!(reload().contains("known.pass.key_file"));
-    let second = log_in(&gate);
-    assert_eq!(
-        [&first, &second].map(|pass| status_with(&gate, pass)),
-        [200; 2]
-    );
-    new_key(&gate.folder);
-    reload();
-    assert_eq!(
-        [&first, &second].map(|pass| status_with(&gate, pass)),
-        [503, 200]
-    );
-    let keys = fs::read_to_string(gate.folder.path("pass.key")).unwrap();
-    let good = keys.clone();
-    fs::write(
-        gate.folder.path("pass.key"),
-        keys.replace(['0', '1', '2', '3'], "x"),
-    )
-    .unwrap();
-    let refused = gate.verb(&["reload"]);
-    assert_eq!(refused.code, 1, "{refused:?}");
-    assert!(refused.stderr.contains("is no key"), "{}", refused.stderr);
-    assert_eq!(status_with(&gate, &second), 200, "the keys of before stay");
-    fs::write(gate.folder.path("pass.key"), good).unwrap();
-    reload();
-    assert_eq!(status_with(&gate, &second), 200);
-}
-
 /// A pass as the gate gave it so many days ago.
 fn given_before(gate: &Gate, days: u64) -> String {
     const DAY: u64 = 24 * 60 * 60;
@@ -446,30 +326,6 @@ fn strangers_may_show_one_where_no_path_is_open() {
     gate.verb(&["mode", "known-only", "--force"]).good();
     assert_eq!(gate.get("/in").status, 503, "told at the request");
     assert_eq!(status_with(&gate, &pass), 200);
-}
-
-#[test]
-fn a_gate_whose_key_is_not_good_does_not_start_and_says_why() {
-    let app = app();
-    let folder = Folder::new();
-    let path = folder.configure(&configured(&app, &folder, ROOMY, ""));
-    let path = path.to_str().unwrap();
-    for verb in ["validate", "run"] {
-        let arguments = if verb == "run" {
-            vec!["run", "--config", path]
-        } else {
-            vec!["validate", path]
-        };
-        let output = tidegate(&arguments);
-        assert_eq!(output.code, 2, "{output:?}");
-        assert!(
-            output.stderr.contains("tidegate pass new-key"),
-            "{}",
-            output.stderr
-        );
-    }
-    new_key(&folder);
-    tidegate(&["validate", path]).good();
 }
 
 #[test]

@@ -6,12 +6,12 @@ use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 
-use super::{Answer, Operator, Shared, body, changed};
+use super::{Answer, Operator, Shared, aside, body, changed};
 use crate::admin::wire::{Changed, PassRequest};
 use crate::admin::{Admin, Problem};
 use crate::audit::Change;
 use crate::clock;
-use crate::pass::RevokedList;
+use crate::pass::{Id, RevokedList};
 
 pub(super) async fn list(State(admin): Shared) -> Json<RevokedList> {
     Json(admin.revocations.get())
@@ -23,15 +23,21 @@ pub(super) async fn revoke(
     request: Result<Json<PassRequest>, JsonRejection>,
 ) -> Answer<Changed<PassRequest>> {
     let request = body(request)?;
-    match request.id.as_str() {
-        "all" => admin.revocations.revoke_all(),
-        id => {
-            let id = id.parse();
-            let id = id.map_err(|right: String| Problem::new(StatusCode::BAD_REQUEST, right))?;
-            let revoked = admin.revocations.revoke(id, clock::unix_seconds());
-            revoked.map_err(|error| Problem::new(StatusCode::CONFLICT, error.to_string()))?;
+    let id = match request.id.as_str() {
+        "all" => None,
+        id => Some(id.parse::<Id>()),
+    };
+    let id = id.transpose();
+    let id = id.map_err(|right| Problem::new(StatusCode::BAD_REQUEST, right))?;
+    let revoke = move |admin: &Admin| match id {
+        Some(id) => admin.revocations.revoke(id, clock::unix_seconds()),
+        None => {
+            admin.revocations.revoke_all();
+            Ok(())
         }
-    }
+    };
+    let revoked = aside(&admin, revoke).await?;
+    revoked.map_err(|error| Problem::new(StatusCode::CONFLICT, error.to_string()))?;
     let by = operator.name().await;
     tracing::warn!(by, "passes revoked: {}", request.id);
     let change = Change::plain("pass", format!("revoked {}", request.id));

@@ -18,7 +18,6 @@ use super::record::Confirmed;
 use super::set::{Bounds, Set};
 use crate::clock;
 use crate::gate::Gate;
-use crate::prefixes::PrefixSet;
 use crate::state;
 use saving::Store;
 
@@ -169,10 +168,15 @@ impl Keeper {
 
     fn publish(&self, bounds: Bounds) {
         self.gate.learned.put_in_force(|| {
-            let set = lock(&self.set);
-            let known = set.iter().filter(|(_, said)| is_known(said, bounds));
-            known.map(|(prefix, _)| prefix).collect::<PrefixSet>()
+            // Built without the lock, which a status waits for.
+            self.known(bounds).into_iter().collect()
         });
+    }
+
+    fn known(&self, bounds: Bounds) -> Vec<IpNet> {
+        let set = lock(&self.set);
+        let known = set.iter().filter(|(_, said)| is_known(said, bounds));
+        known.map(|(prefix, _)| prefix).collect()
     }
 
     fn keep_saved(&self) {

@@ -8,6 +8,7 @@ use super::{Keeper, NOBODY, Problem, ProblemKind, lock};
 use crate::clock;
 use crate::learn::log::{Foreign, Log, parse};
 use crate::learn::record::Record;
+use crate::regular;
 use crate::state;
 
 /// How long a store that could not be written is left alone.
@@ -164,7 +165,7 @@ impl Keeper {
 
     fn set_aside(&self, store: &mut Store, lost: &str, by_hand: &str) {
         let path = store.log.path().display().to_string();
-        let detail = match store.log.set_aside() {
+        let detail = match regular::set_aside(store.log.path()) {
             Ok(aside) => format!("{path}: {lost}; moved aside as {}", aside.display()),
             Err(error) => {
                 store.left_alone = true;

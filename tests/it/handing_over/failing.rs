@@ -230,7 +230,7 @@ fn what_could_not_be_written_is_not_left_behind() {
     let app = App::echoing_paths();
     let gate = gate_before(&app, "");
     // What is written first goes into a file of this name.
-    let in_the_way = gate.folder.path("state/blocks.new");
+    let in_the_way = gate.folder.path("state/blocks.json.new");
     fs::create_dir(&in_the_way).unwrap();
     let blocked = gate.verb(&["block", "add", "192.0.2.7"]);
     assert!(blocked.stderr.contains("blocks.json"), "{blocked:?}");

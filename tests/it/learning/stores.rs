@@ -187,7 +187,7 @@ fn a_full_disk_keeps_nobody_from_becoming_known() {
     let folder = learned_by(&app, "127.0.0.5").kill();
     let before = fs::read(folder.path(LOG)).unwrap();
     // Where the store is written anew, the disk is full.
-    symlink("/dev/full", folder.path("state/learned.new")).unwrap();
+    symlink("/dev/full", folder.path("state/learned.log.new")).unwrap();
     let gate = restarted(&app, folder);
     serves_and_says(&gate, "unwritable", "No space left");
     assert_eq!(learned(&gate), 2.0);

@@ -153,7 +153,7 @@ fn a_pipe_in_the_place_of_the_moves_does_not_hold_the_start_up() {
 fn a_move_that_cannot_be_written_down_is_in_force_with_a_warning() {
     let (_app, gate) = gate_of(TENANTS);
     // A folder in the new file's place stops even root, as a full disk or one that is read-only does.
-    fs::create_dir(gate.folder.path("state/tenants.new")).unwrap();
+    fs::create_dir(gate.folder.path("state/tenants.json.new")).unwrap();
     let output = set(&gate, "acme", "generous");
     let parts = [
         "warning",
@@ -165,7 +165,7 @@ fn a_move_that_cannot_be_written_down_is_in_force_with_a_warning() {
     assert_eq!(left(&gate, "acme"), 10);
     let output = set(&gate, "new.example", "generous");
     assert_says(&output.stderr, &["not survive a restart", "was not listed"]);
-    fs::remove_dir(gate.folder.path("state/tenants.new")).unwrap();
+    fs::remove_dir(gate.folder.path("state/tenants.json.new")).unwrap();
     let output = gate.verb(&["tenant", "unset", "acme"]);
     assert_eq!(output.stderr, "", "{output:#?}");
 }
