@@ -81,6 +81,16 @@ fn empty_parts_of_a_body_end_the_connection() {
 }
 
 #[test]
+fn bodies_that_end_with_an_empty_frame_are_served_however_many() {
+    let siege = Siege::begin();
+    let mut frames = siege.frames();
+    for at in 0..700 {
+        frames.send([post(id(at)), frame(DATA, END_STREAM, id(at), b"")].concat());
+        assert_eq!(frames.outcome(id(at)), OK, "request {at}");
+    }
+}
+
+#[test]
 fn small_parts_of_a_body_that_nobody_takes_do_not_pile_up() {
     let app = App::accepting(|stream| {
         std::thread::sleep(std::time::Duration::from_secs(3));
