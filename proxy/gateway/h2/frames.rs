@@ -90,6 +90,8 @@ pub(super) struct Count {
     newest: u32,
     resets: u64,
     updates: u64,
+    /// Bodies that ended with an empty frame.
+    empty_ends: u64,
     idle_left: u32,
     refilled: Instant,
 }
@@ -105,6 +107,7 @@ impl Count {
             newest: 0,
             resets: 0,
             updates: 0,
+            empty_ends: 0,
             idle_left: IDLE_BURST,
             refilled: Instant::now(),
         }
@@ -201,8 +204,11 @@ impl Count {
                     return Err(Abuse::Frames);
                 }
             }
+            DATA if length > 0 => {}
             // Many clients end a body with an empty frame, of which a stream has one.
-            DATA if length > 0 || flags & END_STREAM != 0 => {}
+            DATA if flags & END_STREAM != 0 && self.empty_ends < self.streams => {
+                self.empty_ends += 1;
+            }
             _ => self.take_idle()?,
         }
         self.payload(length);

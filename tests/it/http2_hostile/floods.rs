@@ -78,6 +78,15 @@ fn empty_parts_of_a_body_end_the_connection() {
         0 => post(1),
         _ => frame(DATA, 8, 1, &[0]).repeat(10),
     });
+    // The end of a body that the gate has reset, again and again: the first window is too large.
+    ends(&siege, "http2_frames", 100_000, |at| match at {
+        0 => [post(1), window(1, i32::MAX as u32)].concat(),
+        _ => frame(DATA, END_STREAM, 1, b"").repeat(10),
+    });
+    ends(&siege, "http2_frames", 100_000, |at| match at {
+        0 => [post(1), window(1, i32::MAX as u32)].concat(),
+        _ => frame(DATA, 8, 1, &[0]).repeat(10),
+    });
 }
 
 #[test]
