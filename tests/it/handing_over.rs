@@ -214,6 +214,8 @@ fn what_the_old_process_does_by_the_clock_is_not_written_over_later_changes() {
     assert!(gate.wait().success());
     let written = fs::read_to_string(gate.folder.path("state/mode.json")).unwrap();
     assert!(written.contains("later"), "the old process wrote {written}");
+    let changes = gate.verb(&["audit"]).good();
+    assert!(!changes.contains("has passed"), "{changes}");
 }
 
 #[test]
