@@ -294,8 +294,8 @@ fn listeners_are_taken_over_added_and_closed_as_the_new_configuration_says() {
     });
     let anew = lines(&upgraded, "not_handed_over");
     for part in [
-        "listener 127.0.0.2:0: closed",
-        "listener 127.0.0.3:0: bound anew",
+        "listener.address 127.0.0.2:0: closed",
+        "listener.address 127.0.0.3:0: bound anew",
     ] {
         assert!(anew.contains(part), "no {part:?} in {anew}");
     }
