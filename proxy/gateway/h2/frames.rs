@@ -43,16 +43,15 @@ const BYTES_PER_UPDATE: u64 = 16;
 
 /// What a client did that ends its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Abuse {
     /// A flood of frames that ask for nothing.
-    Frames = 1,
+    Frames,
     /// Streams opened to be cancelled.
-    Resets = 2,
+    Resets,
     /// A header block that did not end in time, or in too many pieces.
-    HeaderBlock = 3,
+    HeaderBlock,
     /// Streams that the `h2` crate refused, so that no request came of them.
-    Malformed = 4,
+    Malformed,
 }
 
 /// What is known of a connection beside what it sends.
