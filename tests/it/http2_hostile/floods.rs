@@ -5,9 +5,10 @@ use std::time::Instant;
 use super::{FLOOD, Siege};
 use crate::harness::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GET, HEADERS, OK, Outcome, PING,
-    PRIORITY, SETTINGS, block, frame, get, head, integer, post, reset, settings, string, window,
+    PRIORITY, SETTINGS, block, frame, get, get_path, head, integer, post, reset, settings, string,
+    window,
 };
-use crate::harness::{App, eventually};
+use crate::harness::{App, Latch, eventually};
 
 const ENHANCE_YOUR_CALM: u32 = 11;
 
@@ -101,8 +102,10 @@ fn bodies_that_end_with_an_empty_frame_are_served_however_many() {
 
 #[test]
 fn small_parts_of_a_body_that_nobody_takes_do_not_pile_up() {
-    let app = App::accepting(|stream| {
-        std::thread::sleep(std::time::Duration::from_secs(3));
+    let latch = Latch::new();
+    let held = latch.clone();
+    let app = App::accepting(move |stream| {
+        held.wait();
         drop(stream);
     });
     let siege = Siege::of(app);
@@ -119,6 +122,7 @@ fn small_parts_of_a_body_that_nobody_takes_do_not_pile_up() {
     let sent = frames.flood(200_000, piece);
     let grown = siege.gate.memory().saturating_sub(before);
     assert!(grown < 2 * FLOOD, "{grown} kB more behind {sent} bytes");
+    latch.open();
 }
 
 #[test]
@@ -313,11 +317,7 @@ fn a_client_that_does_not_go_when_told_is_cut_off() {
 fn more_streams_than_may_be_are_refused_and_end_the_connection() {
     let (app, latch) = App::waiting_at_slow();
     let siege = Siege::of(app);
-    let slow = |at: usize| {
-        let mut fields = GET.to_vec();
-        fields[3].1 = "/slow";
-        head(END_STREAM, id(at), &block(&fields))
-    };
+    let slow = |at: usize| get_path(id(at), "/slow");
     let mut frames = siege.frames();
     frames.flood(110, slow);
     for stream in (201..=219).step_by(2) {
