@@ -8,11 +8,11 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::regular;
+use crate::{regular, state};
 
 /// Bytes of a file, after which the next one is begun: some ten thousand changes.
 const MAX_FILE: u64 = 4 << 20;
@@ -105,75 +105,83 @@ enum Line {
 #[derive(Debug)]
 pub struct Audit {
     path: PathBuf,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    next: u64,
-    /// Changes by number, and when the traffic after them is due.
-    waiting: VecDeque<(u64, u64)>,
+    /// The number of the next change. Locked while the file is written, for as long as the disk takes.
+    next: Mutex<u64>,
+    /// Changes by number, and when the traffic after them is due. Locked for a moment alone: the thread
+    /// that answers operators looks at it.
+    waiting: Mutex<VecDeque<(u64, u64)>>,
 }
 
 impl Audit {
     /// The log in the state directory.
     pub fn open(directory: &Path) -> Self {
-        let path = directory.join("audit.jsonl");
-        let next = numbered(&path).map(|(number, _)| number + 1).max();
-        Audit {
-            path,
-            inner: Mutex::new(Inner {
-                next: next.unwrap_or(0),
-                waiting: VecDeque::new(),
-            }),
-        }
+        let audit = Audit {
+            path: directory.join("audit.jsonl"),
+            next: Mutex::default(),
+            waiting: Mutex::default(),
+        };
+        let numbers = audit.lines().filter_map(|line| match line {
+            Line::Record { number, .. } => Some(number),
+            Line::After { .. } => None,
+        });
+        let last = numbers.max();
+        *audit.next.lock() = last.map_or(0, |last| last + 1);
+        audit
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes a change down. Blocks for as long as the disk does.
+    /// Writes a change down. Blocks for as long as the disk does. Does nothing while the state files are
+    /// another process's.
     ///
     /// # Errors
     /// When the disk does not take it.
     pub fn append(&self, record: Record) -> io::Result<()> {
-        let mut inner = self.inner();
-        let number = inner.next;
+        let mut next = self.next.lock();
+        let number = *next;
         let due = record.time.saturating_add(AFTER);
-        self.write(&Line::Record { number, record })?;
-        inner.next += 1;
-        if inner.waiting.len() < MAX_WAITING {
-            inner.waiting.push_back((number, due));
+        let line = Line::Record { number, record };
+        let written = state::if_ours(|| self.write(&[line])).transpose()?;
+        if written.is_none() {
+            return Ok(());
+        }
+        *next += 1;
+        let mut waiting = self.waiting.lock();
+        if waiting.len() < MAX_WAITING {
+            waiting.push_back((number, due));
         }
         Ok(())
     }
 
-    /// Writes down the traffic after changes that are a minute old. Blocks as [`Audit::append`] does.
+    /// Writes down the traffic after changes that are a minute old. Blocks as [`Audit::append`] does, but
+    /// not for another write: what is due stays so until it is over.
     ///
     /// # Errors
     /// When the disk does not take it; these changes are left without.
     pub fn look_back(&self, now: u64, traffic: Traffic) -> io::Result<()> {
-        let mut inner = self.inner();
-        while let Some(&(after, due)) = inner.waiting.front()
+        let Some(_writing) = self.next.try_lock() else {
+            return Ok(());
+        };
+        let mut lines = Vec::new();
+        let mut waiting = self.waiting.lock();
+        while let Some(&(after, due)) = waiting.front()
             && due <= now
         {
-            inner.waiting.pop_front();
-            self.write(&Line::After { after, traffic })?;
+            waiting.pop_front();
+            lines.push(Line::After { after, traffic });
         }
-        Ok(())
+        drop(waiting);
+        state::if_ours(|| self.write(&lines)).unwrap_or(Ok(()))
     }
 
-    /// Whether a change waits for its minute to pass.
+    /// Whether a change waits for the traffic after it, and its minute has passed.
     pub fn has_due(&self, now: u64) -> bool {
-        let inner = self.inner();
-        inner.waiting.front().is_some_and(|(_, due)| *due <= now)
+        let waiting = self.waiting.lock();
+        waiting.front().is_some_and(|(_, due)| *due <= now)
     }
 
     /// The latest changes, the latest last.
     pub fn list(&self, most: usize) -> Vec<Record> {
         let mut found: VecDeque<(u64, Record)> = VecDeque::new();
-        for line in lines(&self.older()).chain(lines(&self.path)) {
+        for line in self.lines() {
             match line {
                 Line::Record { number, record } => {
                     found.push_back((number, record));
@@ -196,7 +204,12 @@ impl Audit {
         self.path.with_extension("1.jsonl")
     }
 
-    fn write(&self, line: &Line) -> io::Result<()> {
+    /// What is in the file and the one before it, the oldest first.
+    fn lines(&self) -> impl Iterator<Item = Line> + use<> {
+        lines(&self.older()).chain(lines(&self.path))
+    }
+
+    fn write(&self, lines: &[Line]) -> io::Result<()> {
         if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= MAX_FILE) {
             fs::rename(&self.path, self.older())?;
         }
@@ -210,8 +223,10 @@ impl Audit {
             true => Vec::new(),
             false => b"\n".to_vec(),
         };
-        serde_json::to_writer(&mut bytes, line)?;
-        bytes.push(b'\n');
+        for line in lines {
+            serde_json::to_writer(&mut bytes, line)?;
+            bytes.push(b'\n');
+        }
         file.write_all(&bytes)?;
         file.sync_data()
     }
@@ -230,15 +245,6 @@ fn ends_whole(path: &Path) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-fn numbered(path: &Path) -> impl Iterator<Item = (u64, Record)> {
-    let older = path.with_extension("1.jsonl");
-    let all = lines(&older).chain(lines(path));
-    all.filter_map(|line| match line {
-        Line::Record { number, record } => Some((number, record)),
-        Line::After { .. } => None,
-    })
-}
-
 /// The lines of a file that are ours and whole; none when there is no such file.
 fn lines(path: &Path) -> impl Iterator<Item = Line> + use<> {
     // More is not ours.
@@ -255,6 +261,13 @@ fn lines(path: &Path) -> impl Iterator<Item = Line> + use<> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
 
     const TRAFFIC: Traffic = Traffic {
@@ -295,6 +308,39 @@ mod tests {
         again.append(record(200)).unwrap();
         let times: Vec<u64> = again.list(2).iter().map(|record| record.time).collect();
         assert_eq!(times, [130, 200]);
+    }
+
+    #[test]
+    fn a_disk_that_hangs_holds_up_nobody_who_only_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let audit = Audit::open(folder.path());
+        audit.append(record(100)).unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::remove_file(&path).unwrap();
+        // Opening it hangs for as long as nobody reads.
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let reader = thread::scope(|scope| {
+            let hanging = scope.spawn(|| audit.append(record(101)));
+            while !audit.next.is_locked() {
+                assert!(!hanging.is_finished(), "it did not hang");
+                thread::yield_now();
+            }
+            let (tell, told) = mpsc::channel();
+            let audit = &audit;
+            scope.spawn(move || {
+                let looked = audit.look_back(160, TRAFFIC);
+                let _ = tell.send((looked.is_ok(), audit.has_due(160), audit.has_due(159)));
+            });
+            let told = told.recv_timeout(Duration::from_secs(10));
+            let reader = File::open(&path).unwrap();
+            assert_eq!(
+                told,
+                Ok((true, true, false)),
+                "passed over, and due as before"
+            );
+            reader
+        });
+        drop(reader);
     }
 
     #[test]

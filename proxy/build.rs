@@ -2,15 +2,16 @@
 //! stages share.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use anyhow::Context;
 use tidegate_config::Config;
 use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::account::{AccessLog, Account, LogWriter, Metrics, Slow};
 use crate::clock;
@@ -203,17 +204,16 @@ pub fn resolved_upstreams(config: &Config, running: &Upstreams, traffic: &Handle
         });
         upstreams.insert(name.clone(), upstream);
     }
-    let deadline = Instant::now() + FIRST_RESOLUTION;
-    let resolving: Vec<_> = fresh
-        .iter()
-        .map(|upstream| {
-            let upstream = upstream.clone();
-            traffic.spawn(async move { upstream.resolve().await })
-        })
-        .collect();
-    while resolving.iter().any(|task| !task.is_finished()) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let (resolving, resolved) = mpsc::channel::<()>();
+    let lookups = fresh.clone().into_iter();
+    let lookups = lookups.map(|upstream| async move { upstream.resolve().await });
+    traffic.spawn(async move {
+        let mut lookups = JoinSet::from_iter(lookups);
+        while lookups.join_next().await.is_some() {}
+        drop(resolving);
+    });
+    // An error either way: nothing is sent, and all are resolved when nobody is left who could.
+    let _ = resolved.recv_timeout(FIRST_RESOLUTION);
     for upstream in &fresh {
         upstream.keep_resolved(traffic);
     }

@@ -49,6 +49,7 @@ pub mod notify;
 pub mod pass;
 pub mod policy;
 pub mod prefixes;
+pub mod processes;
 pub mod proxy_protocol;
 pub mod reason;
 pub mod recent;

@@ -33,11 +33,21 @@ impl Sockets {
         let admin = open_admin(config, predecessor.as_deref_mut())?;
         let metrics = config.metrics.address;
         let metrics = metrics
-            .map(|address| open_metrics(address, predecessor.as_deref_mut()))
+            .map(|address| {
+                let before = predecessor.as_deref_mut();
+                open_tcp(
+                    address,
+                    "metrics.address",
+                    before,
+                    Inheritance::take_metrics,
+                )
+            })
             .transpose()?;
         let mut traffic = Vec::new();
         for listener in &config.listeners {
-            let socket = open_listener(listener.address, predecessor.as_deref_mut())?;
+            let before = predecessor.as_deref_mut();
+            let take = Inheritance::take_listener;
+            let socket = open_tcp(listener.address, "listener.address", before, take)?;
             traffic.push((socket.local_addr()?, socket));
         }
         let addresses = Addresses {
@@ -93,35 +103,21 @@ fn open_admin(config: &Config, predecessor: Option<&mut Predecessor>) -> anyhow:
     }
 }
 
-fn open_metrics(
+fn open_tcp(
     address: SocketAddr,
+    key: &str,
     predecessor: Option<&mut Predecessor>,
+    take: fn(&mut Inheritance, SocketAddr) -> Option<TcpListener>,
 ) -> anyhow::Result<TcpListener> {
     let taken = predecessor.and_then(|before| {
-        let taken = before.sockets.take_metrics(address);
-        note(before, "metrics.address", address, taken.is_some());
+        let taken = take(&mut before.sockets, address);
+        match taken {
+            Some(_) => before.handed_over(format!("{key} {address}")),
+            None => before.not_handed_over(format!("{key} {address}: bound anew")),
+        }
         taken
     });
-    taken.map_or_else(|| listen(address, "metrics.address"), Ok)
-}
-
-fn open_listener(
-    address: SocketAddr,
-    predecessor: Option<&mut Predecessor>,
-) -> anyhow::Result<TcpListener> {
-    let taken = predecessor.and_then(|before| {
-        let taken = before.sockets.take_listener(address);
-        note(before, "listener", address, taken.is_some());
-        taken
-    });
-    taken.map_or_else(|| listen(address, "listener.address"), Ok)
-}
-
-fn note(before: &mut Predecessor, key: &str, address: SocketAddr, taken: bool) {
-    match taken {
-        true => before.handed_over(format!("{key} {address}")),
-        false => before.not_handed_over(format!("{key} {address}: bound anew")),
-    }
+    taken.map_or_else(|| listen(address, key), Ok)
 }
 
 fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

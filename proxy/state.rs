@@ -23,6 +23,15 @@ pub struct StateError {
     problem: io::Error,
 }
 
+impl StateError {
+    fn new(path: &Path, problem: io::Error) -> Self {
+        StateError {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+}
+
 /// One JSON file in the state directory.
 #[derive(Clone, Debug)]
 pub struct StateFile {
@@ -39,7 +48,8 @@ pub fn leave() {
     *OURS.write().unwrap_or_else(PoisonError::into_inner) = false;
 }
 
-/// What the disk did not take when it was last saved, by its file.
+/// What the disk did not take when it was last saved, by its file. Locked while any of them is written:
+/// what is saved last is what stays.
 static UNWRITTEN: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 fn unwritten() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<u8>>> {
@@ -51,25 +61,32 @@ fn unwritten() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<u8>>> {
 /// # Errors
 /// When the disk still does not take it.
 pub fn write_again() -> Result<(), StateError> {
-    let waiting = unwritten().clone();
-    for (path, bytes) in waiting {
-        write(&path, &bytes)?;
-    }
-    Ok(())
+    let mut refused = None;
+    if_ours(|| {
+        unwritten().retain(|path, bytes| match replace(path, bytes) {
+            Ok(()) => false,
+            Err(problem) => {
+                refused.get_or_insert(StateError::new(path, problem));
+                true
+            }
+        });
+    });
+    refused.map_or(Ok(()), Err)
 }
 
 /// Writes a state file, or remembers that it is to be written.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
-    let written = regular::replace(path, |file| file.write_all(bytes)).map(drop);
     let mut unwritten = unwritten();
+    let written = replace(path, bytes);
     match &written {
         Ok(()) => unwritten.remove(path),
         Err(_) => unwritten.insert(path.to_owned(), bytes.to_owned()),
     };
-    written.map_err(|problem| StateError {
-        path: path.to_owned(),
-        problem,
-    })
+    written.map_err(|problem| StateError::new(path, problem))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    regular::replace(path, |file| file.write_all(bytes)).map(drop)
 }
 
 /// Takes the state files over, which no other process writes any more.
@@ -139,10 +156,7 @@ impl StateFile {
 
     /// What is told when it cannot be written for this reason.
     pub fn unwritable(&self, problem: io::Error) -> StateError {
-        StateError {
-            path: self.path.clone(),
-            problem,
-        }
+        StateError::new(&self.path, problem)
     }
 
     /// Replaces what it holds by JSON, as [`StateFile::save_bytes`] does.
@@ -161,11 +175,7 @@ impl StateFile {
     /// # Errors
     /// When the disk is full, read-only or gone.
     pub fn save_bytes(&self, bytes: &[u8]) -> Result<(), StateError> {
-        let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
-        if !*ours {
-            return Ok(());
-        }
-        write(&self.path, bytes)
+        if_ours(|| write(&self.path, bytes)).unwrap_or(Ok(()))
     }
 
     /// Removes it, if it is there. Does nothing while the state files are another process's.
@@ -173,13 +183,13 @@ impl StateFile {
     /// # Errors
     /// When the disk is read-only or gone.
     pub fn remove(&self) -> Result<(), StateError> {
-        let ours = OURS.read().unwrap_or_else(PoisonError::into_inner);
-        if !*ours {
-            return Ok(());
-        }
-        unwritten().remove(&self.path);
-        match fs::remove_file(&self.path) {
-            Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
+        let removed = if_ours(|| {
+            let mut unwritten = unwritten();
+            unwritten.remove(&self.path);
+            fs::remove_file(&self.path)
+        });
+        match removed {
+            Some(Err(problem)) if problem.kind() != io::ErrorKind::NotFound => {
                 Err(self.unwritable(problem))
             }
             _ => Ok(()),
@@ -208,4 +218,43 @@ pub fn set_aside(path: &Path, problem: &str) {
     };
     let path = path.display();
     tracing::warn!("{path}: damaged, and not used: {problem}; {told}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::{self, sleep};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_again_does_not_replace_what_was_saved_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let [large, small] = ["a.json", "b.json"].map(|name| StateFile::new(folder.path(), name));
+        let in_the_way = ["a.json.new", "b.json.new"].map(|name| folder.path().join(name));
+        in_the_way
+            .iter()
+            .for_each(|path| fs::create_dir(path).unwrap());
+        // It takes long enough for the other one to be saved behind its back.
+        large.save_bytes(&vec![b' '; 64 << 20]).unwrap_err();
+        small.save_bytes(b"older").unwrap_err();
+        in_the_way
+            .iter()
+            .for_each(|path| fs::remove_dir(path).unwrap());
+        thread::scope(|scope| {
+            // Whether all was written says nothing here: files of other tests may be among it.
+            let again = scope.spawn(write_again);
+            loop {
+                let done = again.is_finished();
+                if in_the_way[0].exists() || large.path.exists() {
+                    break;
+                }
+                assert!(!done, "{:?} was not written", large.path);
+                sleep(Duration::from_millis(1));
+            }
+            small.save_bytes(b"newer").unwrap();
+        });
+        assert_eq!(fs::metadata(&large.path).unwrap().len(), 64 << 20);
+        assert_eq!(fs::read(&small.path).unwrap(), b"newer");
+    }
 }

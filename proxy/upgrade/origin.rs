@@ -7,17 +7,15 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+
+use crate::processes::end;
 
 /// The argument that names the socket of the process to take over from.
 pub(super) const TAKE_OVER: &str = "--take-over";
 /// Bytes of what it says.
 const NAME: u64 = 200;
-/// Between two looks at whether it has ended.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// The program and its arguments.
 #[derive(Clone, Debug)]
@@ -48,26 +46,21 @@ impl Origin {
         &self.program
     }
 
-    /// The version of what the program's file is now, which may take so long to say so.
+    /// Asks for the version of what the program's file is now.
+    pub(super) fn ask(&self) -> anyhow::Result<Child> {
+        let mut command = Command::new(&self.program);
+        let asked = command.arg("--version").stdin(Stdio::null());
+        let asked = asked.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        asked.with_context(|| self.not_started())
+    }
+
+    /// The version that it says, which it has had its time to say.
     ///
     /// # Errors
-    /// When it cannot be started, or does not say that it is a gate.
-    pub(super) fn version(&self, within: Duration) -> anyhow::Result<String> {
+    /// When it does not say that it is a gate.
+    pub(super) fn version(&self, mut named: Child) -> anyhow::Result<String> {
         let shown = self.program.display();
-        let mut named = Command::new(&self.program)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{shown} cannot be started"))?;
-        let deadline = Instant::now() + within;
-        while named.try_wait()?.is_none() && Instant::now() < deadline {
-            sleep(LOOK);
-        }
-        // Fails only when it has ended.
-        let _ = named.kill();
-        named.wait()?;
+        end(&mut named);
         let mut said = Vec::new();
         if let Some(stdout) = named.stdout.take() {
             stdout.take(NAME).read_to_end(&mut said)?;
@@ -88,7 +81,11 @@ impl Origin {
             .arg(TAKE_OVER)
             .arg(socket)
             .spawn()
-            .with_context(|| format!("{} cannot be started", self.program.display()))
+            .with_context(|| self.not_started())
+    }
+
+    fn not_started(&self) -> String {
+        format!("{} cannot be started", self.program.display())
     }
 }
 
@@ -123,8 +120,10 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::processes::ended_by;
 
     #[test]
     fn this_process_is_found_and_what_an_earlier_one_added_is_not_handed_on() {
@@ -170,7 +169,12 @@ mod tests {
                 program,
                 arguments: Vec::new(),
             };
-            match (origin.version(within), part) {
+            let version = origin.ask().and_then(|mut named| {
+                let deadline = Instant::now() + within;
+                ended_by(deadline, || named.try_wait().unwrap().is_some());
+                origin.version(named)
+            });
+            match (version, part) {
                 (Ok(version), Ok(wanted)) => assert_eq!(version, wanted),
                 (Err(error), Err(part)) => {
                     assert!(format!("{error:#}").contains(part), "{error:#}")

@@ -186,7 +186,7 @@ impl Predecessor {
         let listeners = std::mem::take(&mut self.sockets.listeners).into_iter();
         let metrics = self.sockets.metrics.take();
         let rest: Vec<_> = listeners
-            .map(|(address, _)| format!("listener {address}"))
+            .map(|(address, _)| format!("listener.address {address}"))
             .chain(metrics.map(|(address, _)| format!("metrics.address {address}")))
             .collect();
         for closed in rest {

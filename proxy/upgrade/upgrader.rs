@@ -20,12 +20,11 @@ use crate::admin::Socket;
 use crate::clock;
 use crate::gate::Gate;
 use crate::learn::Keeper;
+use crate::processes::{LOOK, end, ended_by};
 use crate::{notify, state};
 
 /// The socket's name in the state directory.
 const SOCKET: &str = "upgrade.sock";
-/// Between two looks at whether the process that comes has connected, or ended.
-const LOOK: Duration = Duration::from_millis(5);
 /// How long a program may take to say which one it is.
 const NAMING: Duration = Duration::from_secs(5);
 /// How long a process may take to end whose connection has.
@@ -34,6 +33,8 @@ const ENDING: Duration = Duration::from_millis(200);
 const NAMED: usize = 5;
 /// How long it may take to write down who was learned last.
 const STORE_SAVED: Duration = Duration::from_secs(2);
+/// Why nothing is begun any more.
+const LEAVING: &str = "this gate is on its way out";
 
 /// Why there was no upgrade. The gate goes on as if nobody had asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,7 @@ pub struct Upgrader {
     directory: PathBuf,
     /// Copies of the listening sockets; none once this process is on its way out.
     sockets: Mutex<Option<Arc<Inheritance>>>,
-    /// The process that was started and does not serve yet.
+    /// The process that was started, to say its version or to take over, and does not serve yet.
     coming: Mutex<Option<Child>>,
     /// The connection to the one that serves: it tells by its end when this process is gone.
     successor: Mutex<Option<Channel>>,
@@ -125,18 +126,32 @@ impl Upgrader {
                 "this gate is process 1, with which its container ends: start a new container instead"
             );
         }
-        let sockets = lock(&self.sockets).clone();
-        let sockets = sockets.context("this gate is on its way out")?;
-        let version = self.origin.version(NAMING)?;
+        let sockets = lock(&self.sockets).clone().context(LEAVING)?;
+        let version = self.version()?;
         let meeting = Socket::bind(&self.directory.join(SOCKET), "the upgrade socket")?;
         Ok((sockets, version, meeting))
     }
 
+    fn version(&self) -> anyhow::Result<String> {
+        self.bring(|| self.origin.ask())?;
+        ended_by(Instant::now() + NAMING, || self.has_ended());
+        let named = lock(&self.coming).take().context(LEAVING)?;
+        self.origin.version(named)
+    }
+
+    /// Starts a process that [`Upgrader::abandon`] ends, and gives its number.
+    fn bring(&self, start: impl FnOnce() -> anyhow::Result<Child>) -> anyhow::Result<u32> {
+        // Held to the end, so that nothing is started behind the back of `abandon`.
+        let mut coming = lock(&self.coming);
+        if lock(&self.sockets).is_none() {
+            bail!(LEAVING);
+        }
+        Ok(coming.insert(start()?).id())
+    }
+
     /// Starts the new process and waits for it to connect.
     fn introduce(&self, meeting: &Socket, deadline: Instant) -> anyhow::Result<(u32, Channel)> {
-        let child = self.origin.start(meeting.path())?;
-        let pid = child.id();
-        *lock(&self.coming) = Some(child);
+        let pid = self.bring(|| self.origin.start(meeting.path()))?;
         let listener = meeting.accepting()?;
         let mut strangers = 0;
         loop {
@@ -197,7 +212,8 @@ impl Upgrader {
         state::leave();
         channel.send(&Yours)?;
         match step(channel)? {
-            Step::Serving => Ok(taken),
+            // From here on it does not end with this one.
+            Step::Serving => lock(&self.coming).take().map(|_| taken).context(LEAVING),
             other => bail!("it says {other:?} where it should serve"),
         }
     }
@@ -218,7 +234,6 @@ impl Upgrader {
 
     /// The new process serves: this one is on its way out.
     fn superseded(&self, new: Process, taken: Taken) -> (Upgraded, bool) {
-        lock(&self.coming).take();
         lock(&self.sockets).take();
         notify::main_process(new.pid);
         tracing::info!(
@@ -250,12 +265,9 @@ impl Upgrader {
                 } else {
                     Duration::ZERO
                 };
-            while matches!(child.try_wait(), Ok(None)) && Instant::now() < moment {
-                sleep(LOOK);
-            }
+            ended_by(moment, || !matches!(child.try_wait(), Ok(None)));
             let ended = child.try_wait();
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
             match ended {
                 Ok(Some(status)) => {
                     problem.push_str(&format!(
@@ -276,8 +288,7 @@ impl Upgrader {
     pub fn abandon(&self) {
         lock(&self.sockets).take();
         if let Some(mut child) = lock(&self.coming).take() {
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
         }
     }
 }

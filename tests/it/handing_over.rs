@@ -214,6 +214,8 @@ fn what_the_old_process_does_by_the_clock_is_not_written_over_later_changes() {
     assert!(gate.wait().success());
     let written = fs::read_to_string(gate.folder.path("state/mode.json")).unwrap();
     assert!(written.contains("later"), "the old process wrote {written}");
+    let changes = gate.verb(&["audit"]).good();
+    assert!(!changes.contains("has passed"), "{changes}");
 }
 
 #[test]
@@ -292,8 +294,8 @@ fn listeners_are_taken_over_added_and_closed_as_the_new_configuration_says() {
     });
     let anew = lines(&upgraded, "not_handed_over");
     for part in [
-        "listener 127.0.0.2:0: closed",
-        "listener 127.0.0.3:0: bound anew",
+        "listener.address 127.0.0.2:0: closed",
+        "listener.address 127.0.0.3:0: bound anew",
     ] {
         assert!(anew.contains(part), "no {part:?} in {anew}");
     }
@@ -337,12 +339,8 @@ fn the_program_is_found_anew_at_its_path() {
 fn one_upgrade_at_a_time_and_no_change_meanwhile() {
     let app = App::echoing_paths();
     let gate = gate_before(&app, "");
-    install_script(&gate.folder, &slow_program());
-    let socket = gate.folder.path("state/upgrade.sock");
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| gate.verb(&["upgrade"]));
-        eventually("the upgrade to be under way", || socket.exists());
-        let mode = fs::metadata(&socket).unwrap().permissions().mode();
+    while_upgrading(&gate, |socket| {
+        let mode = fs::metadata(socket).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         for verb in [
             &["upgrade"][..],
@@ -362,39 +360,43 @@ fn one_upgrade_at_a_time_and_no_change_meanwhile() {
             gate.has_said("not reloaded: an upgrade")
         });
         assert_eq!(gate.get("/").status, 200);
-        fs::write(gate.folder.path("go"), "").unwrap();
-        first.join().unwrap().good();
     });
     gate.verb(&["mode", "observe"]).good();
     assert_eq!(gate.status()["mode"]["mode"], "observe");
 }
 
-/// The real program, once there is a file called `go` beside it.
-fn slow_program() -> String {
+/// Upgrades, with a program that waits for a file called `go` beside it, and does this while the socket
+/// is there.
+fn while_upgrading(gate: &Gate, then: impl FnOnce(&Path)) {
     let real = real_program().display();
-    format!(
-        "#!/bin/sh\n[ \"$1\" = --version ] && exec {real} --version\nwhile ! [ -e \"${{0%/*}}/go\" ]; do sleep 0.01; done\nexec {real} \"$@\"\n"
-    )
+    install_script(
+        &gate.folder,
+        &format!(
+            "#!/bin/sh\n[ \"$1\" = --version ] && exec {real} --version\nwhile ! [ -e \"${{0%/*}}/go\" ]; do sleep 0.01; done\nexec {real} \"$@\"\n"
+        ),
+    );
+    let socket = gate.folder.path("state/upgrade.sock");
+    std::thread::scope(|scope| {
+        let upgrade = scope.spawn(|| gate.verb(&["upgrade"]));
+        eventually("the upgrade to be under way", || socket.exists());
+        then(&socket);
+        fs::write(gate.folder.path("go"), "").unwrap();
+        upgrade.join().unwrap().good();
+    });
 }
 
 #[test]
 fn a_stranger_at_the_socket_gets_nothing_and_disturbs_nobody() {
     let app = App::echoing_paths();
     let gate = gate_before(&app, "");
-    install_script(&gate.folder, &slow_program());
-    let socket = gate.folder.path("state/upgrade.sock");
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| gate.verb(&["upgrade"]));
-        eventually("the upgrade to be under way", || socket.exists());
+    while_upgrading(&gate, |socket| {
         for _ in 0..20 {
-            let mut stranger = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+            let mut stranger = std::os::unix::net::UnixStream::connect(socket).unwrap();
             stranger.set_read_timeout(Some(PATIENCE)).unwrap();
             let mut got = Vec::new();
             std::io::Read::read_to_end(&mut stranger, &mut got).unwrap();
             assert!(got.is_empty(), "a stranger is told {got:?}");
         }
-        fs::write(gate.folder.path("go"), "").unwrap();
-        first.join().unwrap().good();
     });
     assert!(gate.has_said("a stranger at the socket"));
     assert_eq!(gate.get("/").status, 200);

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use super::source::{CUSTOMERS, Origin};
 use crate::admin::Client;
 use crate::admin::wire::Status;
+use crate::processes::{end, ended_by};
 
 /// How long the gate may take to start.
 const START: Duration = Duration::from_secs(20);
@@ -150,12 +151,8 @@ impl Drop for ChildGate {
         // The end of its standard input tells it to drain.
         drop(self.process.stdin.take());
         let deadline = Instant::now() + END;
-        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // Neither does anything to a process that has ended and was waited for.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        ended_by(deadline, || !matches!(self.process.try_wait(), Ok(None)));
+        end(&mut self.process);
     }
 }
 

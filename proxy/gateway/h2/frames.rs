@@ -43,16 +43,15 @@ const BYTES_PER_UPDATE: u64 = 16;
 
 /// What a client did that ends its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Abuse {
     /// A flood of frames that ask for nothing.
-    Frames = 1,
+    Frames,
     /// Streams opened to be cancelled.
-    Resets = 2,
+    Resets,
     /// A header block that did not end in time, or in too many pieces.
-    HeaderBlock = 3,
+    HeaderBlock,
     /// Streams that the `h2` crate refused, so that no request came of them.
-    Malformed = 4,
+    Malformed,
 }
 
 /// What is known of a connection beside what it sends.
@@ -90,6 +89,8 @@ pub(super) struct Count {
     newest: u32,
     resets: u64,
     updates: u64,
+    /// Bodies that ended with an empty frame.
+    empty_ends: u64,
     idle_left: u32,
     refilled: Instant,
 }
@@ -105,6 +106,7 @@ impl Count {
             newest: 0,
             resets: 0,
             updates: 0,
+            empty_ends: 0,
             idle_left: IDLE_BURST,
             refilled: Instant::now(),
         }
@@ -201,8 +203,11 @@ impl Count {
                     return Err(Abuse::Frames);
                 }
             }
+            DATA if length > 0 => {}
             // Many clients end a body with an empty frame, of which a stream has one.
-            DATA if length > 0 || flags & END_STREAM != 0 => {}
+            DATA if flags & END_STREAM != 0 && self.empty_ends < self.streams => {
+                self.empty_ends += 1;
+            }
             _ => self.take_idle()?,
         }
         self.payload(length);

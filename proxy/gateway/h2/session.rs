@@ -100,7 +100,15 @@ impl StreamSession {
     }
 
     pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
-        let Poll::Ready(data) = self.body.poll_data(cx) else {
+        let data = loop {
+            match self.body.poll_data(cx) {
+                // Pingora writes an empty part as the last chunk, and then the last chunk again, which
+                // the app would take for the next request.
+                Poll::Ready(Some(Ok(data))) if data.is_empty() => {}
+                data => break data,
+            }
+        };
+        let Poll::Ready(data) = data else {
             let received = self.received as u64;
             let fault = ready!(self.reading.poll_fault(cx, || received));
             let overdue = io::Error::from(Overdue::receiving(fault));

@@ -4,8 +4,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::frames::{Abuse, Count, Known};
 /// What the accept loop learns of the frames.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    abuse: AtomicU8,
+    abuse: OnceLock<Abuse>,
     sent: AtomicU64,
     requests: AtomicU64,
 }
@@ -31,13 +31,7 @@ impl Watch {
 
     /// What the client did, if anything. Set while the connection is polled, and looked at behind it.
     pub(super) fn abuse(&self) -> Option<Abuse> {
-        match self.abuse.load(Relaxed) {
-            1 => Some(Abuse::Frames),
-            2 => Some(Abuse::Resets),
-            3 => Some(Abuse::HeaderBlock),
-            4 => Some(Abuse::Malformed),
-            _ => None,
-        }
+        self.abuse.get().copied()
     }
 }
 
@@ -65,7 +59,7 @@ impl Watched {
 
     /// Nothing more is read of it: the accept loop ends it.
     fn end(&self, abuse: Abuse) -> Poll<io::Result<()>> {
-        self.watch.abuse.store(abuse as u8, Relaxed);
+        self.watch.abuse.get_or_init(|| abuse);
         Poll::Pending
     }
 

@@ -209,6 +209,41 @@ fn a_signal_ends_the_gate_with_the_process_that_was_to_follow() {
     );
 }
 
+#[test]
+fn a_signal_while_the_program_is_asked_which_one_it_is_leaves_nothing_behind() {
+    let app = App::echoing_paths();
+    let mut gate = gate_before(&app, "");
+    install_script(
+        &gate.folder,
+        r#"#!/bin/sh
+echo $$ >> "${0%/*}/pids"
+until [ -e "${0%/*}/go" ]; do sleep 0.01; done
+[ "$1" = --version ] && echo tidegate 9.9.9 && exit
+exec sleep 1000
+"#,
+    );
+    let pids = gate.folder.path("pids");
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| gate.verb(&["upgrade"]));
+        eventually("the program to be asked", || {
+            fs::read_to_string(&pids).is_ok_and(|pids| pids.ends_with('\n'))
+        });
+        gate.signal("TERM");
+        eventually("the signal to be told", || gate.has_said("draining"));
+        fs::write(gate.folder.path("go"), "").unwrap();
+        let output = asked.join().unwrap();
+        assert_eq!(output.code, 1, "{output:#?}");
+        assert!(output.stderr.contains("on its way out"), "{output:#?}");
+    });
+    assert!(gate.wait().success());
+    for pid in fs::read_to_string(&pids).unwrap().lines() {
+        assert!(
+            !std::path::Path::new(&format!("/proc/{pid}")).exists(),
+            "{pid} is left over"
+        );
+    }
+}
+
 /// A gate that was started without being asked to take over does not find a socket to take from.
 #[test]
 fn taking_over_from_nobody_says_what_it_is_for() {

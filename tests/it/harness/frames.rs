@@ -133,7 +133,14 @@ pub fn settings(values: &[(u16, u32)]) -> Vec<u8> {
 
 /// Opens a stream that has no body.
 pub fn get(stream: u32) -> Vec<u8> {
-    frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(GET))
+    get_path(stream, "/")
+}
+
+/// Opens a stream that has no body and asks for this path.
+pub fn get_path(stream: u32, path: &str) -> Vec<u8> {
+    let mut fields = GET.to_vec();
+    fields[3].1 = path;
+    head(END_STREAM, stream, &block(&fields))
 }
 
 /// Opens a stream that has one.

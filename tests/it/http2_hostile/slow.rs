@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{IN_TIME, Siege};
 use crate::harness::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GET, HEADERS, INITIAL_WINDOW_SIZE, OK,
-    Outcome, PING, PREFACE, block, frame, get, post, settings, window,
+    Outcome, PING, PREFACE, block, frame, get, get_path, post, settings, window,
 };
 use crate::harness::{App, Reply, eventually};
 
@@ -29,10 +29,13 @@ fn send_on(mut stream: TcpStream) {
     let _ = (0..1024).try_for_each(|_| stream.write_all(&piece));
 }
 
-fn large(stream: u32) -> Vec<u8> {
-    let mut fields = GET.to_vec();
-    fields[3].1 = "/large";
-    frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(&fields))
+/// A connection that begins with these words, and says nothing more, ends for this reason.
+#[track_caller]
+fn ends_behind(words: &[u8], reason: &str) {
+    let siege = Siege::begin();
+    let mut frames = Frames::silent(&siege.gate, &siege.trust);
+    frames.send(words);
+    siege.ends_in_time(frames, Instant::now(), reason);
 }
 
 #[test]
@@ -43,10 +46,7 @@ fn a_greeting_that_does_not_come_ends_the_connection() {
         PREFACE,
         &[PREFACE, &[0, 0]].concat(),
     ] {
-        let siege = Siege::begin();
-        let mut frames = Frames::silent(&siege.gate, &siege.trust);
-        frames.send(words);
-        siege.ends_in_time(frames, Instant::now(), "no_request");
+        ends_behind(words, "no_request");
     }
 }
 
@@ -71,10 +71,7 @@ fn another_greeting_ends_the_connection() {
         "GET / HTTP/1.1\r\nHost: test\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
     ] {
-        let siege = Siege::begin();
-        let mut frames = Frames::silent(&siege.gate, &siege.trust);
-        frames.send(words);
-        siege.ends_in_time(frames, Instant::now(), "http2_malformed");
+        ends_behind(words.as_bytes(), "http2_malformed");
     }
 }
 
@@ -111,7 +108,7 @@ fn a_header_block_that_does_not_end_ends_the_connection() {
         let siege = Siege::of(app);
         let mut frames = siege.frames();
         // One that is being served, so that the connection is not idle.
-        frames.send(slow(1));
+        frames.send(get_path(1, "/slow"));
         eventually("it to reach the app", || siege.app.requests() == 1);
         let started = Instant::now();
         frames.send(words);
@@ -120,18 +117,12 @@ fn a_header_block_that_does_not_end_ends_the_connection() {
     }
 }
 
-fn slow(stream: u32) -> Vec<u8> {
-    let mut fields = GET.to_vec();
-    fields[3].1 = "/slow";
-    frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(&fields))
-}
-
 #[test]
 fn a_header_block_byte_by_byte_ends_the_connection() {
     let (app, latch) = App::waiting_at_slow();
     let siege = Siege::of(app);
     let mut frames = siege.frames();
-    frames.send(slow(1));
+    frames.send(get_path(1, "/slow"));
     eventually("it to reach the app", || siege.app.requests() == 1);
     let started = Instant::now();
     frames.send(frame(HEADERS, END_STREAM, 3, b""));
@@ -188,7 +179,7 @@ fn a_response_that_the_client_has_no_window_for_is_ended() {
     let mut frames = siege.frames_with(&[(INITIAL_WINDOW_SIZE, 0)]);
     let started = Instant::now();
     for at in 0..100 {
-        frames.send(large(2 * at + 1));
+        frames.send(get_path(2 * at + 1, "/large"));
     }
     eventually("all are counted", || {
         siege.gate.requests("failed", "response_stalled") == 100.0
@@ -204,7 +195,7 @@ fn a_response_that_the_client_has_no_window_for_is_ended() {
 fn a_window_that_opens_byte_by_byte_is_too_slow() {
     let siege = Siege::of(app());
     let mut frames = siege.frames_with(&[(INITIAL_WINDOW_SIZE, 0)]);
-    frames.send(large(1));
+    frames.send(get_path(1, "/large"));
     let started = Instant::now();
     while started.elapsed() < IN_TIME {
         frames.send(window(1, 1));
@@ -225,7 +216,7 @@ fn a_client_that_never_reads_is_let_go() {
     let mut frames = siege.frames_with(&[(INITIAL_WINDOW_SIZE, most)]);
     frames.send(window(0, most - 65_535));
     for at in 0..100 {
-        frames.send(large(2 * at + 1));
+        frames.send(get_path(2 * at + 1, "/large"));
     }
     eventually("it is let go", || siege.gate.ended("not_reading") == 1.0);
     let grown = siege.gate.memory().saturating_sub(before);
