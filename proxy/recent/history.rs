@@ -199,3 +199,147 @@ impl History {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tidegate_limit::{Domain, KeyHasher};
+
+    use super::*;
+    use crate::recent::{Judged, cut};
+
+    /// A history with the totals that a gate would count beside it.
+    struct Kept {
+        history: History,
+        totals: Totals,
+    }
+
+    impl Kept {
+        fn new() -> Self {
+            Kept {
+                history: History::new(Totals::default()),
+                totals: Totals::default(),
+            }
+        }
+
+        fn ask(&mut self, client: u32, confirmed: bool) {
+            let address = Ipv4Addr::from_bits(0x0A00_0000 | client);
+            let hasher = KeyHasher::from_secret(1, 2);
+            self.totals.requests += 1;
+            self.totals.shut_out += 1;
+            self.history.take(&Event {
+                judged: Judged {
+                    key: hasher.key(Domain::Client, &address.octets()),
+                    client: std::net::IpAddr::from(address).into(),
+                    tenant: Some(hasher.key(Domain::Tenant, b"shop")),
+                    tokens: 1,
+                    shut_out: true,
+                    limited: false,
+                },
+                tenant: cut("shop"),
+                confirmed,
+            });
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            for _ in 0..seconds / SLOT {
+                self.history.end_slot(self.totals);
+            }
+        }
+
+        fn requests(&self) -> [u64; 3] {
+            Span::ALL.map(|span| self.of(span).totals.requests)
+        }
+
+        fn of(&self, span: Span) -> Slot {
+            self.history.of(span, self.totals, 0)
+        }
+    }
+
+    #[test]
+    fn each_span_tells_of_its_time_and_of_no_request_twice() {
+        let mut kept = Kept::new();
+        let mut told = vec![kept.requests()];
+        for _ in 0..8 {
+            kept.ask(1, false);
+            told.push(kept.requests());
+            kept.pass(10);
+        }
+        assert_eq!(told[1], [1, 1, 1], "at once");
+        assert_eq!(told[8], [7, 8, 8], "of the last minute and what goes on");
+        for (seconds, expected) in [
+            (60, [0, 8, 8]),
+            (8 * 60, [0, 8, 8]),
+            (3 * 60, [0, 0, 8]),
+            (45 * 60, [0, 0, 8]),
+            (30 * 60, [0, 0, 0]),
+        ] {
+            kept.pass(seconds);
+            assert_eq!(kept.requests(), expected, "{seconds} s later");
+        }
+    }
+
+    #[test]
+    fn a_span_is_at_least_what_it_says_and_a_sixth_more_at_the_most() {
+        let mut kept = Kept::new();
+        assert_eq!(kept.of(Span::Hour).seconds, 0);
+        kept.pass(30);
+        assert_eq!(kept.of(Span::Hour).seconds, 30, "not longer than there was");
+        for _ in 0..500 {
+            kept.pass(10);
+        }
+        for _ in 0..80 {
+            kept.pass(10);
+            for span in Span::ALL {
+                let (seconds, asked) = (kept.of(span).seconds, span.minutes() * 60);
+                assert!(
+                    (asked..=asked + asked / 6).contains(&seconds),
+                    "{span:?}: {seconds}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_a_customer_is_so_for_an_hour() {
+        let mut kept = Kept::new();
+        let customers = |kept: &Kept| kept.of(Span::Minute).customers.iter().count();
+        kept.ask(1, true);
+        kept.ask(2, false);
+        assert_eq!(customers(&kept), 1);
+        kept.pass(50 * 60);
+        kept.ask(1, false);
+        assert_eq!(customers(&kept), 1, "by what it said before");
+        kept.pass(20 * 60);
+        kept.ask(1, false);
+        assert_eq!(customers(&kept), 0);
+    }
+
+    #[test]
+    fn more_clients_than_there_is_room_for_are_told_about() {
+        let mut kept = Kept::new();
+        for client in 0..100_000 {
+            kept.ask(client, client % 10 == 0);
+            kept.ask(7, false);
+        }
+        let all = kept.of(Span::Minute);
+        assert_eq!(all.totals.requests, 200_000, "exact all the same");
+        let clients = all.clients.iter().count() as u64 * all.clients.stands_for();
+        assert!((90_000..110_000).contains(&clients), "{clients}");
+        let customers = all.customers.iter().count() as u64 * all.customers.stands_for();
+        assert!((9_000..11_000).contains(&customers), "{customers}");
+        assert!(all.clients.error() > 0.0 && all.heavy.error() > 0);
+        let most = all.heavy.iter().map(|(_, client)| client.counts.requests);
+        let most = u64::from(most.max().unwrap_or(0));
+        assert!(most + all.heavy.error() >= 100_001, "{most}");
+        // One address of each network asks most of what comes from there.
+        let networks: u64 = all
+            .networks
+            .iter()
+            .map(|(_, counts)| u64::from(counts.requests))
+            .sum();
+        assert!(networks > 190_000, "{networks}");
+        assert_eq!(all.tenants.iter().count(), 1);
+    }
+}

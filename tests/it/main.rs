@@ -66,9 +66,10 @@ mod http2;
 mod http2_hostile;
 /// Known customers that are brought in by the thousand: all or none, with an end, across restarts.
 mod importing;
+/// Customers who become known because the app says so, stay so across crashes, and leave in time.
+mod incident;
 /// Files of known customers: watched, and taken over when they are good.
 mod known_files;
-/// Customers who become known because the app says so, stay so across crashes, and leave in time.
 mod learning;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;

@@ -52,7 +52,10 @@ impl Load {
 
     fn asking(sources: &[&str], gate: &Gate, request: &'static str) -> Load {
         let one = |source: &&str| Client {
-            source: (*source).to_owned(),
+            source: {
+                let source = (*source).to_owned();
+                Box::new(move |_| source.clone())
+            },
             gate: gate.address,
             at_once: 1,
             request: Box::new(|_| request.to_owned()),
@@ -63,11 +66,33 @@ impl Load {
     /// One connection that sends many requests at a time: `request` makes the first, second ... one.
     pub fn flood(gate: &Gate, request: impl Fn(u64) -> String + Send + 'static) -> Load {
         Load::of(vec![Client {
-            source: "127.0.0.1".to_owned(),
+            source: Box::new(|_| "127.0.0.1".to_owned()),
             gate: gate.address,
             at_once: AT_ONCE,
             request: Box::new(request),
         }])
+    }
+
+    /// So many clients at a time, each request on a new connection from the next of many addresses:
+    /// `source` gives the first, second ... one.
+    pub fn from_everywhere(
+        gate: &Gate,
+        path: &str,
+        at_a_time: u64,
+        source: impl Fn(u64) -> String + Clone + Send + 'static,
+    ) -> Load {
+        let one = |first: u64| {
+            let (path, source) = (path.to_owned(), source.clone());
+            Client {
+                source: Box::new(move |sent| source(sent * at_a_time + first)),
+                gate: gate.address,
+                at_once: 1,
+                request: Box::new(move |_| {
+                    format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+                }),
+            }
+        };
+        Load::of((0..at_a_time).map(one).collect())
     }
 
     fn of(clients: Vec<Client>) -> Load {
@@ -106,7 +131,8 @@ impl Load {
 
 /// One client of a load, and what it asks.
 struct Client {
-    source: String,
+    /// The address of the first, second ... connection.
+    source: Box<dyn Fn(u64) -> String + Send>,
     gate: SocketAddr,
     /// Requests in one write.
     at_once: u64,
@@ -130,7 +156,8 @@ impl Client {
     fn ask(&self, kept: Option<Connection>, sent: u64, tally: &mut Tally) -> Option<Connection> {
         let mut count = |status| *tally.0.entry(status).or_default() += 1;
         let requests = sent..sent + self.at_once;
-        let opened = kept.or_else(|| Connection::try_open_from(&self.source, self.gate).ok());
+        let source = (self.source)(sent);
+        let opened = kept.or_else(|| Connection::try_open_from(&source, self.gate).ok());
         let asked = opened.and_then(|mut connection| {
             let bytes: String = requests.clone().map(&self.request).collect();
             connection.try_send(bytes).ok().map(|()| connection)
