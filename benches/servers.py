@@ -69,10 +69,10 @@ def nginx(folder, name, core, http):
     return start(command, home)
 
 
-def start_app(folder):
+def start_app(folder, fields=""):
     port = free_port()
     http = (
-        f"access_log off; server {{ listen 127.0.0.1:{port} reuseport;"
+        f"access_log off; server {{ listen 127.0.0.1:{port} reuseport; {fields}"
         " location / { default_type text/plain; return 200 'hello, this is the app\\n'; } }"
     )
     process = nginx(folder, "app", LOAD_CORE, http)
@@ -105,9 +105,9 @@ def start_nginx(folder, app, rate, burst):
     return process, port
 
 
-def start_gate(binary, folder, app, rate, burst):
+def start_gate(binary, folder, app, rate, burst, name="gate", more="", client=""):
     port = free_port()
-    home = pathlib.Path(folder, f"gate-{rate}")
+    home = pathlib.Path(folder, f"{name}-{rate}")
     home.mkdir()
     (home / "known.txt").write_text("".join(f"198.51.{n // 256}.{n % 256}\n" for n in range(10_000)))
     config = home / "tidegate.toml"
@@ -118,7 +118,7 @@ address = "127.0.0.1:{port}"
 [upstream.app]
 servers = ["127.0.0.1:{app}"]
 [client]
-limit = {{ rate = "{rate}/s", burst = {burst} }}
+{client}limit = {{ rate = "{rate}/s", burst = {burst} }}
 connections = 10000
 [tenant]
 from = "host"
@@ -138,15 +138,27 @@ socket = "{home}/admin.sock"
 address = "127.0.0.1:{free_port()}"
 [state]
 directory = "{home}/state"
-""")
+{more}""")
     command = ["taskset", "-c", PROXY_CORE, binary, "run", "--config", str(config)]
     process = start(command, home)
     wait_for(port, home)
     return process, port
 
 
-def load(port, seconds, headers):
+# For wrk: each request of one of so many clients, as a trusted proxy names them.
+OF_MANY = """
+request = function()
+  local n = math.random(0, %d - 1)
+  local client = string.format("10.%%d.%%d.%%d", n / 65536, n / 256 %% 256, n %% 256)
+  return wrk.format("GET", "/", { ["Host"] = "test", ["X-Forwarded-For"] = client })
+end
+"""
+
+
+def load(port, seconds, headers, script=None):
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", "-c64", f"-d{seconds}s"]
+    if script:
+        command += ["-s", str(script)]
     for header in headers:
         command += ["-H", header]
     text = subprocess.run(

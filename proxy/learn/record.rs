@@ -28,6 +28,15 @@ pub struct Confirmed {
     pub times: u32,
 }
 
+impl Confirmed {
+    /// Confirmed once more.
+    pub fn again(&mut self, wall: u64, seen: u64) {
+        self.last = wall;
+        self.seen = seen;
+        self.times = self.times.saturating_add(1);
+    }
+}
+
 /// One entry of the store; later ones replace earlier ones of the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {

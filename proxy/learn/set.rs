@@ -23,6 +23,10 @@ pub struct Bounds {
 /// must not make all of them too old.
 const MOST_DOWN: u64 = 24 * 60 * 60;
 
+/// Seconds in which who is known keeps its place, and the store is not told, however often it is
+/// confirmed: an app may confirm with every response.
+const AGAIN: u64 = 10;
+
 /// Seconds that only ever pass. While the gate runs they are those of the monotonic clock; while it is
 /// down, what the wall clock says, at most a day. A wall clock that jumps changes nothing.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,8 @@ pub struct Set {
 struct Entry {
     confirmed: Confirmed,
     place: u64,
+    /// When it got that place, on the age clock.
+    placed: u64,
 }
 
 impl Default for Set {
@@ -104,18 +110,25 @@ impl Set {
         if bounds.max == 0 {
             return false;
         }
-        let before = self.get(&prefix);
-        let times = before.map_or(0, |before| before.times).saturating_add(1);
-        let confirmed = Confirmed {
-            first: before.map_or(wall, |before| before.first),
+        let seen = self.clock.now();
+        if let Some(entry) = self.entries.get_mut(&prefix)
+            && entry.confirmed.times >= bounds.least
+            && seen.saturating_sub(entry.placed) < AGAIN
+        {
+            entry.confirmed.again(wall, seen);
+            return false;
+        }
+        let mut confirmed = self.get(&prefix).unwrap_or(Confirmed {
+            first: wall,
             last: wall,
-            seen: self.clock.now(),
-            times,
-        };
+            seen,
+            times: 0,
+        });
+        confirmed.again(wall, seen);
         self.put(prefix, confirmed);
         self.touch(prefix, bounds.max);
         let left = self.shrink_to(bounds.max);
-        times == bounds.least || left
+        confirmed.times == bounds.least || left
     }
 
     /// Takes out whom nobody has confirmed for too long, and who is too many. Whether any was.
@@ -164,7 +177,12 @@ impl Set {
         let place = self.next;
         self.next += 1;
         self.order.insert(place, prefix);
-        self.entries.insert(prefix, Entry { confirmed, place });
+        let entry = Entry {
+            confirmed,
+            place,
+            placed: confirmed.seen,
+        };
+        self.entries.insert(prefix, entry);
     }
 
     fn take_out(&mut self, prefix: IpNet) -> bool {
@@ -256,6 +274,7 @@ impl Set {
         self.clock = AgeClock::at(self.clock.now().saturating_add(ahead));
         for entry in self.entries.values_mut() {
             entry.confirmed.seen = entry.confirmed.seen.saturating_add(ahead);
+            entry.placed = entry.placed.saturating_add(ahead);
         }
     }
 

@@ -96,6 +96,11 @@ impl<K: Hash + Eq + Copy, V: Tally, S: BuildHasher + Default> Heavy<K, V, S> {
         }
     }
 
+    /// Gives back memory that it does not need as it is.
+    pub fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// Makes room: the lighter half leaves.
     fn forget_the_lightest(&mut self) {
         let mut weights: Vec<u64> = self.entries.values().map(Entry::may_weigh).collect();

@@ -73,7 +73,8 @@ impl Level {
         Some(mem::replace(&mut self.filling, Slot::new(Room::KEPT)))
     }
 
-    fn keep(&mut self, slot: Slot) {
+    fn keep(&mut self, mut slot: Slot) {
+        slot.shrink();
         self.slots.push_back(slot);
         if self.slots.len() > self.keep {
             self.slots.pop_front();

@@ -68,6 +68,11 @@ impl<V: Tally> Sample<V> {
         }
     }
 
+    /// Gives back memory that it does not need as it is.
+    pub fn shrink(&mut self) {
+        self.kept.shrink_to_fit();
+    }
+
     /// Those that are kept.
     pub fn iter(&self) -> impl Iterator<Item = &V> {
         self.kept.values()

@@ -156,6 +156,15 @@ impl Slot {
         self.bursts.add(client.most.into());
     }
 
+    /// Gives back memory that it does not need as it is.
+    pub fn shrink(&mut self) {
+        self.clients.shrink();
+        self.customers.shrink();
+        self.heavy.shrink();
+        self.networks.shrink();
+        self.tenants.shrink();
+    }
+
     /// Takes over another stretch of time.
     pub fn merge(&mut self, other: &Slot) {
         self.seconds += other.seconds;
