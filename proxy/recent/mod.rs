@@ -1,9 +1,9 @@
 //! What went through the gate in the last hour, and what another mode or limit would have refused of it.
 //!
-//! On the way of a request it is counted, and an [`Event`] is put into a bounded queue ([`Recent`]). One
-//! thread takes events from there ([`Keeper`]) into what is kept of the last ten seconds, and that into
-//! what is kept of the last minutes and the last hour ([`history`]). Everything is bounded: what does not
-//! fit is told as an error, and the totals are exact all the same.
+//! On the way of a request it is counted and put into a bounded queue ([`Recent`]). One thread takes it
+//! from there ([`Keeper`]) into what is kept of the last ten seconds, and that into what is kept of the
+//! last minutes and the last hour. Everything is bounded: what does not fit is told as an error, and the
+//! totals are exact all the same.
 //!
 //! The queue takes 1.6 MiB. The rest grows with the clients of the last hour to some 13 MiB in a flood of
 //! unknown ones, and to 22 when an app confirms tens of thousands of them, which is its bound (measured
