@@ -21,6 +21,7 @@ use crate::mode::Switch;
 use crate::pass::{Passes, Presented};
 use crate::policy::Policy;
 use crate::prefixes::Published;
+use crate::recent::Recent;
 use crate::verdict::{Case, Request};
 
 /// One running gate.
@@ -51,6 +52,8 @@ pub struct Gate {
     pub listeners: Listeners,
     /// Metrics and the access log.
     pub account: Account,
+    /// What was judged lately.
+    pub recent: Recent,
     /// Tells connections to look whether they may stay: true once the gate goes down.
     pub told: watch::Sender<bool>,
     /// Whether the gate is going down.

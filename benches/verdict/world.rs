@@ -100,11 +100,11 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         handshakes: Arc::new(Gauge::new()),
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
-            recent: Recent::new().0,
             slow: Slow::default(),
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
         },
+        recent: Recent::new().0,
         told: watch::Sender::new(false),
         draining: AtomicBool::new(false),
         closed: AtomicBool::new(false),

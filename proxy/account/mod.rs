@@ -1,5 +1,5 @@
-//! The account: one outcome for each request and connection, in metrics, in the access log and in what
-//! is kept of the last hour. The only writer of all of them.
+//! The account: one outcome for each request and connection, in metrics and in the access log. The
+//! only writer of both.
 
 mod access;
 mod closing;
@@ -24,7 +24,6 @@ use tidegate_config::Mode;
 use crate::door::DoorReason;
 use crate::pass::Id;
 use crate::reason::Reason;
-use crate::recent::{Judged, Recent};
 
 /// How an accounted request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +62,6 @@ pub struct Facts<'request> {
     pub outcome: Outcome,
     /// The client.
     pub client: IpAddr,
-    /// What the verdict knew; `None` when there was none.
-    pub judged: Option<Judged>,
-    /// Whether the app confirmed that the client is a customer's.
-    pub confirmed: bool,
     /// The method; empty when the head was not understood.
     pub method: &'request str,
     /// The host that was asked for.
@@ -89,7 +84,7 @@ pub struct Facts<'request> {
     pub duration: Duration,
 }
 
-/// Metrics, the access log, and the last hour.
+/// Metrics and the access log.
 #[derive(Debug)]
 pub struct Account {
     /// The counters.
@@ -98,8 +93,6 @@ pub struct Account {
     pub log: AccessLog,
     /// Answers that took long.
     pub slow: Slow,
-    /// What went through lately.
-    pub recent: Recent,
 }
 
 impl Account {
@@ -110,9 +103,6 @@ impl Account {
         // How long a tunnel was open says nothing about the app.
         if facts.outcome == Outcome::Forwarded && facts.status != 101 {
             self.slow.add(facts.duration);
-        }
-        if let Some(judged) = facts.judged {
-            self.recent.add(judged, facts.tenant, facts.confirmed);
         }
     }
 

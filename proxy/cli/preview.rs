@@ -65,7 +65,12 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         .iter()
         .find(|one| one.minutes.to_string() == arguments.minutes);
     if let Some(window) = named {
-        write_named(window, &mut out)?;
+        write_named(window, question.client_limit.is_some(), &mut out)?;
+    }
+    let normal = question.mode.as_deref() == Some("normal");
+    write_left_out(&preview, normal, &mut out)?;
+    if let Some(hour) = preview.windows.last() {
+        write_rescue(hour, &mut out)?;
     }
     output::text(&out)
 }
@@ -109,35 +114,91 @@ fn share(share: &Share) -> String {
     }
 }
 
-fn write_named(window: &Window, out: &mut String) -> fmt::Result {
+/// What is seen of the last minutes beside the shares.
+fn write_named(window: &Window, limit: bool, out: &mut String) -> fmt::Result {
     let minutes = window.minutes;
-    if window.prefixes.is_empty() {
-        return Ok(());
+    let worst = if limit {
+        ", in its worst ten seconds"
+    } else {
+        ""
+    };
+    if !window.prefixes.is_empty() {
+        writeln!(
+            out,
+            "\nmost refused in the last {minutes} min, by prefix{worst}:"
+        )?;
     }
-    writeln!(out, "\nmost refused in the last {minutes} min, by prefix:")?;
     for prefix in &window.prefixes {
         write_line(&host(prefix.name), prefix, out)?;
     }
     if !window.tenants.is_empty() {
-        writeln!(out, "by tenant:")?;
+        writeln!(
+            out,
+            "by tenant{}:",
+            if limit {
+                worst
+            } else {
+                ", as it was at the time"
+            }
+        )?;
     }
     for tenant in &window.tenants {
         write_line(&output::plain(&tenant.name), tenant, out)?;
     }
     if window.named_error > 0 {
-        writeln!(out, "(each may be {} more)", window.named_error)?;
+        writeln!(out, "(each may be off by {} requests)", window.named_error)?;
     }
-    if window.missed > 0 {
+    Ok(())
+}
+
+/// What is not in the shares.
+fn write_left_out(preview: &Preview, normal: bool, out: &mut String) -> fmt::Result {
+    let Some(hour) = preview.windows.last() else {
+        return Ok(());
+    };
+    if hour.closed > 0 {
+        writeln!(
+            out,
+            "(not in it: {} connections that were closed before a request was read)",
+            hour.closed
+        )?;
+    }
+    if normal && hour.turned_away > 0 {
+        writeln!(
+            out,
+            "({} requests were turned away by known-only: what a limit would say of them is not known)",
+            hour.turned_away
+        )?;
+    }
+    if hour.missed > 0 {
         writeln!(
             out,
             "(of {} requests only the total is known: they came too fast)",
-            window.missed
+            hour.missed
         )?;
     }
-    if !window.rescue.is_empty() {
-        writeln!(out, "\nthese are confirmed customers; to let them in:")?;
+    if !preview.all_customers {
+        writeln!(
+            out,
+            "(there are more customers than can be remembered for an hour)"
+        )?;
     }
-    for customer in &window.rescue {
+    Ok(())
+}
+
+fn write_rescue(hour: &Window, out: &mut String) -> fmt::Result {
+    if hour.rescue.is_empty() {
+        return Ok(());
+    }
+    let (named, all) = (hour.rescue.len() as u64, hour.customers.refused);
+    match named < all {
+        true => writeln!(
+            out,
+            "\nthe {named} confirmed customers with the most, of {all}; to let them in:"
+        )?,
+        false => writeln!(out, "\nthese are confirmed customers; to let them in:")?,
+    }
+    for customer in &hour.rescue {
         writeln!(out, "  tidegate known add {}", host(customer.name))?;
     }
     Ok(())
@@ -146,9 +207,9 @@ fn write_named(window: &Window, out: &mut String) -> fmt::Result {
 fn write_line<T>(name: &str, of: &Named<T>, out: &mut String) -> fmt::Result {
     write!(out, "  {name:<40} {:>10} requests", of.requests)?;
     match of.customers {
-        0 => writeln!(out),
-        1 => writeln!(out, ", 1 customer"),
-        customers => writeln!(out, ", {customers} customers"),
+        None | Some(0) => writeln!(out),
+        Some(1) => writeln!(out, ", 1 customer"),
+        Some(customers) => writeln!(out, ", {customers} customers"),
     }
 }
 

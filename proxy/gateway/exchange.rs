@@ -11,7 +11,7 @@ use http::StatusCode;
 use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tidegate_config::Deadlines;
-use tidegate_limit::{GaugePermit, Permit};
+use tidegate_limit::{GaugePermit, Key, Permit};
 use tokio::task_local;
 
 use crate::account::{Facts, Outcome};
@@ -22,7 +22,6 @@ use crate::gate::Gate;
 use crate::learn::Confirmable;
 use crate::pass::{self, Pass};
 use crate::reason::Reason;
-use crate::recent::Judged;
 
 /// A request's places among those in flight, given back when dropped.
 #[derive(Debug, Default)]
@@ -54,10 +53,8 @@ pub struct Exchange {
     pub client: IpAddr,
     /// The tenant, where it has a name.
     pub tenant: Option<Box<str>>,
-    /// What the verdict knew of it.
-    pub judged: Judged,
-    /// Whether its response confirmed the client.
-    pub confirmed: bool,
+    /// The client, as it is counted.
+    pub client_key: Key,
     /// What its response may say about the client.
     pub confirmable: Option<Confirmable>,
     /// How passes are given.
@@ -126,17 +123,17 @@ impl Exchange {
     ///
     /// # Errors
     /// When the pass cannot be written into the response.
-    pub fn confirm(
-        &mut self,
-        request: &RequestHeader,
-        response: &mut ResponseHeader,
-    ) -> Result<()> {
+    pub fn confirm(&self, request: &RequestHeader, response: &mut ResponseHeader) -> Result<()> {
         let Some(confirmable) = &self.confirmable else {
             return Ok(());
         };
-        self.confirmed |= confirmable.look_at(&self.gate, request, response);
+        let confirmed = confirmable.look_at(&self.gate, request, response);
+        // Behind a proxy that names nobody there are more than this one.
+        if confirmed && confirmable.prefix.is_some() {
+            self.gate.recent.confirmed(self.client_key);
+        }
         match &self.passes {
-            Some(rules) if self.confirmed && response.status != StatusCode::SWITCHING_PROTOCOLS => {
+            Some(rules) if confirmed && response.status != StatusCode::SWITCHING_PROTOCOLS => {
                 let secure = self.secure || self.is_said_secure(request);
                 rules.give(&self.gate.passes, self.pass, secure, response)
             }
@@ -160,8 +157,6 @@ impl Exchange {
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),
             client: self.client,
-            judged: Some(self.judged),
-            confirmed: self.confirmed,
             method: ending.method,
             host: ending.host,
             path: ending.path,

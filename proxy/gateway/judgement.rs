@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use tidegate_config::Mode;
 use tidegate_limit::GaugePermit;
 
 use super::exchange::{Exchange, Held};
 use crate::account::{Facts, Outcome};
-use crate::claims::Permits;
+use crate::claims::{IN_FLIGHT_WAIT, Permits};
 use crate::door;
 use crate::gate::Gate;
 use crate::head::{Head, HeadError};
@@ -35,9 +36,6 @@ pub(super) struct Judge<'connection> {
     /// Whether it is one of many at once on its connection, as over HTTP/2.
     pub(super) stream: bool,
 }
-
-/// How long a client waits while the gate has as many requests in flight as it may.
-const IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
 
 /// A request that goes on: where, and what it holds meanwhile.
 struct Passed<'policy> {
@@ -69,29 +67,22 @@ impl Judge<'_> {
         // A connection that was open before its peer was blocked serves nobody any more.
         case.request.blocked |= self.is_peer_blocked(client);
         let mut judged = judged(&case);
-        match self.verdict(&case, &mut judged) {
-            Ok(passed) => {
-                let exchange = self.exchange(&case, head, passed, judged, started);
-                Ok(Box::new(exchange))
-            }
+        let decided = self.verdict(&case, &mut judged);
+        let tenant = identity.tenant.as_ref().and_then(|tenant| tenant.name);
+        self.gate.recent.judged(&judged, tenant);
+        match decided {
+            Ok(passed) => Ok(Box::new(self.exchange(&case, head, passed, started))),
             Err(refusal) => {
                 let html = wants_html(head.values("accept"));
                 let reply = Reply::to_refusal(&refusal, policy.ratelimit_fields, html);
                 let refused = refuse(&reply, self.ends_with(&refusal, client));
-                self.account_for(&case, head, &refusal, judged, started);
+                self.account_for(&case, head, &refusal, started);
                 Err(refused)
             }
         }
     }
 
-    fn exchange(
-        &self,
-        case: &Case,
-        head: &Head,
-        passed: Passed,
-        judged: Judged,
-        started: Instant,
-    ) -> Exchange {
+    fn exchange(&self, case: &Case, head: &Head, passed: Passed, started: Instant) -> Exchange {
         let Passed {
             route,
             permits,
@@ -108,9 +99,8 @@ impl Judge<'_> {
             trusted: policy.client.trusts(self.caller.address),
             client: identity.client,
             tenant: tenant.map(Box::from),
-            judged,
+            client_key: identity.client_key,
             confirmable: confirmable(policy, identity.client),
-            confirmed: false,
             passes: policy.pass.clone(),
             pass: case.request.pass.held().map(|held| held.pass),
             websocket: head.websocket,
@@ -138,7 +128,7 @@ impl Judge<'_> {
     ) -> Result<Passed<'policy>, Refusal<'policy>> {
         let account = &self.gate.account;
         let request = &case.request;
-        if case.mode != Mode::KnownOnly && judged.shut_out {
+        if case.mode != Mode::KnownOnly && judged.shut_out() {
             account.would_refuse(Mode::KnownOnly, Reason::UnknownClient);
         }
         if request.admitted && !request.blocked && !request.exempt {
@@ -174,7 +164,10 @@ impl Judge<'_> {
         judged: &mut Judged,
     ) -> Result<(&'policy Route, Permits), Refusal<'policy>> {
         let route = case.destination();
-        judged.limited = route.is_ok() && refusal.reason != Reason::UnknownClient;
+        judged.turned_away = refusal.reason == Reason::UnknownClient;
+        // A pass has its limit in `known-only` alone.
+        let by_limit = !judged.turned_away && refusal.reason != Reason::PassRate;
+        judged.limited = route.is_ok() && by_limit;
         if case.mode != Mode::Observe {
             return Err(refusal);
         }
@@ -264,20 +257,11 @@ impl Judge<'_> {
         }
     }
 
-    fn account_for(
-        &self,
-        case: &Case,
-        head: &Head,
-        refusal: &Refusal,
-        judged: Judged,
-        started: Instant,
-    ) {
+    fn account_for(&self, case: &Case, head: &Head, refusal: &Refusal, started: Instant) {
         let identity = case.identity;
         self.gate.account.request(&Facts {
             outcome: Outcome::Refused(refusal.reason),
             client: identity.client,
-            judged: Some(judged),
-            confirmed: false,
             method: head.method,
             host: head.authority,
             path: head.path,
@@ -307,8 +291,6 @@ impl Judge<'_> {
         self.gate.account.request(&Facts {
             outcome: Outcome::of(reason),
             client: self.caller.address,
-            judged: None,
-            confirmed: false,
             method: "",
             host: "",
             path: "",
@@ -328,14 +310,18 @@ impl Judge<'_> {
 fn judged(case: &Case) -> Judged {
     let (policy, identity, request) = (case.policy, case.identity, &case.request);
     let exempt = request.route.is_some_and(|route| route.exempt);
+    let free = exempt || request.blocked || request.too_large;
     let tenant = identity.tenant.as_ref();
+    let length = policy.client.prefix(identity.client).prefix_len();
     Judged {
         key: identity.client_key,
-        client: policy.client.prefix(identity.client),
+        client: IpNet::new(identity.client, length).unwrap_or(identity.client.into()),
         tenant: tenant.and_then(|tenant| tenant.name.map(|_| tenant.key)),
-        tokens: if exempt { 0 } else { case.cost().get() },
-        shut_out: !request.blocked && request.is_shut_out(),
+        tokens: if free { 0 } else { case.cost().get() },
+        needs_known: !request.blocked && !request.exempt && request.pass.held().is_none(),
+        known: request.known,
         limited: false,
+        turned_away: false,
     }
 }
 

@@ -5,20 +5,50 @@
 const FINE: u64 = 16;
 const BUCKETS: usize = 16 + 8 * 28;
 
-/// A histogram: how many times a client took about so many tokens within ten seconds, and how many those
-/// were together. A bucket is at most an eighth wide.
+/// What a client took within ten seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Burst {
+    /// Tokens of its limit.
+    pub tokens: u32,
+    /// Requests that took them.
+    pub requests: u32,
+}
+
+impl Burst {
+    /// The requests that came beyond so many tokens, as if each took as much.
+    pub fn beyond(self, most: u64) -> u64 {
+        beyond(1, self.tokens.into(), self.requests.into(), most)
+    }
+}
+
+/// A histogram: how many times a client took about so many tokens within ten seconds, and how many tokens
+/// and requests those were together. A bucket is at most an eighth wide.
 #[derive(Clone, Debug)]
 pub struct Bursts {
-    /// Times, and tokens.
-    buckets: Vec<(u64, u64)>,
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    times: u64,
+    tokens: u64,
+    requests: u64,
 }
 
 impl Default for Bursts {
     fn default() -> Self {
         Bursts {
-            buckets: vec![(0, 0); BUCKETS],
+            buckets: vec![Bucket::default(); BUCKETS],
         }
     }
+}
+
+/// Of so many requests, which took so many tokens in so many times ten seconds: those that came beyond
+/// `most` tokens each time.
+fn beyond(times: u64, tokens: u64, requests: u64, most: u64) -> u64 {
+    let beyond = tokens.saturating_sub(times.saturating_mul(most));
+    let share = u128::from(requests) * u128::from(beyond) / u128::from(tokens.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
 /// Which bucket a value belongs to.
@@ -32,32 +62,29 @@ fn bucket(tokens: u64) -> usize {
 }
 
 impl Bursts {
-    /// A client took so many within ten seconds.
-    pub fn add(&mut self, tokens: u64) {
-        if let Some((times, sum)) = self.buckets.get_mut(bucket(tokens)) {
-            *times += 1;
-            *sum += tokens;
+    /// A client took this within ten seconds.
+    pub fn add(&mut self, burst: Burst) {
+        if let Some(bucket) = self.buckets.get_mut(bucket(burst.tokens.into())) {
+            bucket.times += 1;
+            bucket.tokens += u64::from(burst.tokens);
+            bucket.requests += u64::from(burst.requests);
         }
     }
 
     /// Adds what was counted elsewhere.
     pub fn merge(&mut self, other: &Self) {
         for (here, there) in self.buckets.iter_mut().zip(&other.buckets) {
-            here.0 += there.0;
-            here.1 += there.1;
+            here.times += there.times;
+            here.tokens += there.tokens;
+            here.requests += there.requests;
         }
     }
 
-    /// All tokens.
-    pub fn tokens(&self) -> u64 {
-        self.buckets.iter().map(|(_, sum)| sum).sum()
-    }
-
-    /// The tokens that were more than `most` within ten seconds, at least: of the one bucket that `most`
-    /// lies in, as if all in it were the same.
+    /// The requests that came beyond `most` tokens within ten seconds, at least: of the one bucket that
+    /// `most` lies in, as if all in it were the same.
     pub fn beyond(&self, most: u64) -> u64 {
         let each = self.buckets.iter();
-        each.map(|(times, sum)| sum.saturating_sub(times.saturating_mul(most)))
+        each.map(|bucket| beyond(bucket.times, bucket.tokens, bucket.requests, most))
             .sum()
     }
 }
@@ -87,12 +114,29 @@ mod tests {
     fn what_is_beyond_a_limit_is_told_exactly_but_for_one_bucket() {
         let mut bursts = Bursts::default();
         for tokens in [5, 10, 200, 1000] {
-            bursts.add(tokens);
+            let requests = tokens;
+            bursts.add(Burst { tokens, requests });
         }
-        assert_eq!(bursts.tokens(), 1215);
         assert_eq!(bursts.beyond(0), 1215);
         assert_eq!(bursts.beyond(8), 2 + 192 + 992);
         assert_eq!(bursts.beyond(500), 500);
         assert_eq!(bursts.beyond(5000), 0);
+    }
+
+    #[test]
+    fn requests_that_cost_more_are_no_more_requests() {
+        let mut bursts = Bursts::default();
+        let costly = Burst {
+            tokens: 200,
+            requests: 20,
+        };
+        bursts.add(costly);
+        assert_eq!((bursts.beyond(100), costly.beyond(100)), (10, 10));
+        let free = Burst {
+            tokens: 0,
+            requests: 0,
+        };
+        bursts.add(free);
+        assert_eq!((bursts.beyond(0), free.beyond(0)), (20, 0));
     }
 }

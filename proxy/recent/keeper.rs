@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::answer::{Preview, Window};
 use super::history::{HOUR, History, SLOT, Span};
-use super::preview::{Preview, Question, Window};
+use super::preview::Question;
 use super::{Arrivals, Totals};
 use crate::gate::Gate;
 
@@ -74,20 +75,28 @@ impl Keeper {
 
     /// What would have been refused. Takes milliseconds: not for a thread that others wait for.
     pub fn preview(&self, question: Question) -> Preview {
-        let windows = Span::ALL.map(|span| {
-            let all = {
-                let kept = self.lock();
-                let gone_on = kept.begun.elapsed().as_secs();
-                kept.history
-                    .of(span, self.gate.account.recent.totals(), gone_on)
-            };
-            Window::of(&all, span.minutes(), question, &self.gate)
-        });
+        let all_customers = self.lock().history.has_all_customers();
         Preview {
             known: self.gate.known_prefixes(),
-            windows: windows.to_vec(),
+            all_customers,
+            windows: Span::ALL.map(|span| self.window(span, question)).to_vec(),
         }
     }
+
+    /// What would have been refused in a span, as [`Keeper::preview`] tells.
+    pub fn window(&self, span: Span, question: Question) -> Window {
+        let all = {
+            let kept = self.lock();
+            let gone_on = kept.begun.elapsed().as_secs();
+            kept.history.of(span, totals(&self.gate), gone_on)
+        };
+        Window::of(&all, span.minutes(), question, &self.gate)
+    }
+}
+
+fn totals(gate: &Gate) -> Totals {
+    let [_, closed] = gate.account.metrics.connections();
+    gate.recent.totals(closed)
 }
 
 impl Kept {
@@ -98,13 +107,13 @@ impl Kept {
         if due > HOUR {
             // Nothing of the last hour is left.
             *self = Kept {
-                history: History::new(gate.account.recent.totals()),
+                history: History::new(totals(gate)),
                 begun: Instant::now(),
             };
             due = 0;
         }
         for _ in 0..due {
-            self.history.end_slot(gate.account.recent.totals());
+            self.history.end_slot(totals(gate));
             self.begun += slot;
         }
     }

@@ -2,14 +2,15 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 use tidegate_config::Limit;
 use tidegate_limit::Key;
 
+use super::answer::{Named, Share, Window};
+use super::crowd::{Crowd, Sum};
 use super::history::SLOT;
-use super::sample::Sample;
 use super::slot::{Client, Counts, Slot, network};
 use crate::gate::Gate;
 
@@ -21,7 +22,7 @@ const NAMED: usize = 10;
 pub enum Question {
     /// The mode `normal`.
     Normal,
-    /// The mode `known-only`.
+    /// The mode `known-only`, without a share of the unknown clients.
     KnownOnly,
     /// A limit for each client: so many tokens within ten seconds.
     ClientLimit(u64),
@@ -34,72 +35,6 @@ impl Question {
         let back = u64::from(limit.rate.count.get()) * SLOT / limit.rate.per.as_secs().max(1);
         Question::ClientLimit(back + u64::from(limit.burst.get()))
     }
-}
-
-/// `GET /v1/preview`: what would have been refused in the last 1, 10 and 60 minutes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Preview {
-    /// Known prefixes now.
-    pub known: usize,
-    /// The last minute, ten minutes and hour.
-    pub windows: Vec<Window>,
-}
-
-/// How much of something would have been refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Share {
-    /// All that there was.
-    pub all: u64,
-    /// Of which would have been refused.
-    pub refused: u64,
-    /// By how much refused / all may be off: two standard errors; 0 when it is exact.
-    pub error: f64,
-}
-
-impl Share {
-    /// Refused / all; 0 of nothing.
-    pub fn part(&self) -> f64 {
-        self.refused as f64 / self.all.max(1) as f64
-    }
-}
-
-/// A tenant or a prefix of which requests would have been refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named<T> {
-    /// Which.
-    pub name: T,
-    /// Requests that would have been refused.
-    pub requests: u64,
-    /// Confirmed customers in it that would have been.
-    #[serde(default)]
-    pub customers: u64,
-}
-
-/// What would have been refused in some time.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Window {
-    /// The time that was asked for.
-    pub minutes: u64,
-    /// The time that this tells of: less when the gate runs for less, and up to a sixth more.
-    pub seconds: u64,
-    /// Of all requests.
-    pub requests: Share,
-    /// Of the clients that sent them: those with one that would have been refused.
-    pub clients: Share,
-    /// Of the clients that the app confirmed as customers' in the last hour.
-    pub customers: Share,
-    /// Of the requests of those.
-    pub customer_requests: Share,
-    /// Requests that came too fast to look at whose they were. They count among `requests` alone.
-    pub missed: u64,
-    /// By how much the requests of a tenant or a prefix may be too low.
-    pub named_error: u64,
-    /// The tenants with the most that would have been refused.
-    pub tenants: Vec<Named<String>>,
-    /// The networks with the most, or the one client in it that nearly all of it came from.
-    pub prefixes: Vec<Named<IpNet>>,
-    /// Customers that would have been refused and that `known add` would let in.
-    pub rescue: Vec<Named<IpNet>>,
 }
 
 /// Says what would be refused.
@@ -118,129 +53,134 @@ impl Judge<'_> {
         }
     }
 
-    /// By how much that has changed for a client: who has become known since is refused nothing.
+    /// By how much that has changed for a client, which may have become known since, or be no more; of a
+    /// limit what came beyond it in the client's worst ten seconds.
     fn since(&self, client: &Client) -> i64 {
+        let counts = &client.counts;
         match self.question {
             Question::Normal => 0,
-            Question::KnownOnly if self.gate.is_known(client.prefix.addr()) => {
-                -i64::from(client.counts.shut_out)
-            }
-            Question::KnownOnly => 0,
-            Question::ClientLimit(tokens) => {
-                i64::try_from(u64::from(client.most).saturating_sub(tokens)).unwrap_or(i64::MAX)
-            }
+            Question::KnownOnly => match self.gate.is_known(client.prefix.addr()) {
+                true => -i64::from(counts.shut_out),
+                false => i64::from(counts.by_known),
+            },
+            Question::ClientLimit(tokens) => signed(client.most.beyond(tokens)),
         }
     }
 
-    /// What of a client's would be refused, at least.
+    /// What of a client's would be refused.
     fn refused(&self, client: &Client) -> u64 {
         self.at_the_time(&client.counts)
             .saturating_add_signed(self.since(client))
     }
 
-    /// Whether a whole network has become known.
-    fn lets_in(&self, network: IpNet) -> bool {
-        self.question == Question::KnownOnly
-            && self.gate.is_known(network.network())
-            && self.gate.is_known(network.broadcast())
+    /// What would be refused of all that a crowd asked: exactly what was at the time, and what has
+    /// changed.
+    fn of_requests(&self, at_the_time: u64, crowd: &Crowd) -> Sum {
+        match self.question {
+            Question::ClientLimit(_) => Sum {
+                value: signed(at_the_time),
+                error: 0.0,
+            },
+            _ => {
+                let since = crowd.sum(|client| self.since(client));
+                Sum {
+                    value: since.value.saturating_add(signed(at_the_time)),
+                    ..since
+                }
+            }
+        }
     }
 
     fn requests(&self, all: &Slot) -> Share {
         let totals = all.totals;
-        let refused = match self.question {
+        let at_the_time = match self.question {
             Question::Normal => totals.limited,
-            Question::KnownOnly => {
-                let since = all.heavy.iter().map(|(_, client)| self.since(client));
-                totals.shut_out.saturating_add_signed(since.sum())
-            }
-            Question::ClientLimit(tokens) => {
-                let part = all.bursts.beyond(tokens) as f64 / all.bursts.tokens().max(1) as f64;
-                (totals.requests as f64 * part).round() as u64
-            }
+            Question::KnownOnly => totals.shut_out,
+            Question::ClientLimit(tokens) => all.bursts.beyond(tokens),
         };
-        Share {
-            all: totals.requests,
-            refused,
-            error: 0.0,
-        }
+        Share::of(totals.requests, self.of_requests(at_the_time, &all.clients))
+    }
+
+    fn requests_of_customers(&self, all: &Slot) -> Share {
+        let counts = &all.of_customers;
+        let at_the_time = match self.question {
+            Question::ClientLimit(tokens) => all.bursts_of_customers.beyond(tokens),
+            _ => self.at_the_time(counts),
+        };
+        let refused = self.of_requests(at_the_time, &all.customers);
+        Share::of(counts.requests.into(), refused)
     }
 
     /// How many clients have a request that would be refused.
-    fn clients(&self, of: &Sample<Client>) -> Share {
-        let refused = of.iter().filter(|client| self.refused(client) > 0);
+    fn clients(&self, crowd: &Crowd) -> Share {
+        let (all, refused, error) = crowd.count(|client| self.refused(client) > 0);
         Share {
-            all: of.iter().count() as u64 * of.stands_for(),
-            refused: refused.count() as u64 * of.stands_for(),
-            error: of.error(),
+            all,
+            refused,
+            error,
         }
     }
 
-    fn requests_of(&self, of: &Sample<Client>) -> Share {
-        let all: u64 = of.iter().map(|one| u64::from(one.counts.requests)).sum();
-        let refused: u64 = of.iter().map(|one| self.refused(one)).sum();
-        Share {
-            all: all * of.stands_for(),
-            refused: refused * of.stands_for(),
-            error: of.error(),
-        }
-    }
-
+    /// As it was known at the time: a client may have asked several tenants.
     fn tenants(&self, all: &Slot) -> Vec<Named<String>> {
-        let mut refused: HashMap<Key, i64> = HashMap::new();
+        let mut refused: HashMap<Key, u64> = HashMap::new();
         for (key, tenant) in all.tenants.iter() {
-            refused.insert(*key, signed(self.at_the_time(&tenant.counts)));
+            refused.insert(*key, self.at_the_time(&tenant.counts));
         }
-        for (_, client) in all.heavy.iter() {
-            if let Some(known) = client.tenant.and_then(|tenant| refused.get_mut(&tenant)) {
-                *known += self.since(client);
+        if let Question::ClientLimit(_) = self.question {
+            for client in all.clients.heaviest() {
+                if let Some(known) = client.tenant.and_then(|tenant| refused.get_mut(&tenant)) {
+                    *known += self.refused(client);
+                }
             }
         }
         most(refused.iter().filter_map(|(key, requests)| {
-            let tenant = all.tenants.get(key)?;
             Some(Named {
-                name: tenant.name.to_string(),
-                requests: u64::try_from(*requests).ok()?,
-                customers: 0,
+                name: all.tenants.get(key)?.name.to_string(),
+                requests: *requests,
+                customers: None,
             })
         }))
     }
 
     fn prefixes(&self, all: &Slot) -> Vec<Named<IpNet>> {
         let mut groups: HashMap<IpNet, Group> = HashMap::new();
-        let networks = all.networks.iter();
-        for (network, counts) in networks.filter(|(network, _)| !self.lets_in(**network)) {
+        for (network, counts) in all.networks.iter() {
             let group = groups.entry(*network).or_default();
             group.refused = signed(self.at_the_time(counts));
         }
-        for (_, client) in all.heavy.iter() {
+        for client in all.clients.heaviest() {
             if let Some(group) = groups.get_mut(&network(client.prefix)) {
-                group.refused = group.refused.saturating_add(self.since(client));
-                let refused = self.refused(client);
-                group.largest = group.largest.max(Some((refused, client.prefix)));
+                group.add(client, self.refused(client), self.since(client));
             }
         }
-        for customer in all.customers.iter().filter(|one| self.refused(one) > 0) {
+        for customer in all.customers.heaviest() {
             if let Some(group) = groups.get_mut(&network(customer.prefix)) {
-                group.customers += all.customers.stands_for();
+                group.customers += u64::from(self.refused(customer) > 0);
             }
         }
-        most(
-            groups
-                .into_iter()
-                .filter_map(|(network, group)| group.named(network)),
-        )
+        let named = groups
+            .into_iter()
+            .filter_map(|(network, group)| group.named(network));
+        most(named.filter(|named| !self.lets_in(named.name)))
+    }
+
+    /// Whether all of a network has become known since, also those in it that were not kept.
+    fn lets_in(&self, network: IpNet) -> bool {
+        self.question == Question::KnownOnly
+            && some_of(network).all(|address| self.gate.is_known(address))
     }
 
     /// Customers to add to the known set.
     fn rescue(&self, all: &Slot) -> Vec<Named<IpNet>> {
-        if self.question != Question::KnownOnly {
-            return Vec::new();
+        match self.question {
+            Question::KnownOnly => most(all.customers.heaviest().map(|client| Named {
+                name: client.prefix.trunc(),
+                requests: self.refused(client),
+                customers: None,
+            })),
+            _ => Vec::new(),
         }
-        most(all.customers.iter().map(|client| Named {
-            name: client.prefix,
-            requests: self.refused(client),
-            customers: 1,
-        }))
     }
 }
 
@@ -250,21 +190,54 @@ struct Group {
     refused: i64,
     customers: u64,
     /// Its client with the most.
-    largest: Option<(u64, IpNet)>,
+    largest: Option<(u64, IpNet, bool)>,
 }
 
 impl Group {
+    fn add(&mut self, client: &Client, refused: u64, since: i64) {
+        self.refused = self.refused.saturating_add(since);
+        let this = (refused, client.prefix.trunc(), client.customer);
+        self.largest = self.largest.max(Some(this));
+    }
+
     /// By the one client that nearly all of it came from, if there is one.
     fn named(&self, network: IpNet) -> Option<Named<IpNet>> {
         let requests = u64::try_from(self.refused).ok()?;
         let alone = self
             .largest
-            .filter(|(most, _)| most.saturating_mul(10) >= requests.saturating_mul(9));
-        Some(Named {
-            name: alone.map_or(network, |(_, prefix)| prefix),
-            requests,
-            customers: self.customers,
+            .filter(|(most, ..)| most.saturating_mul(10) >= requests.saturating_mul(9));
+        Some(match alone {
+            Some((requests, name, customer)) => Named {
+                name,
+                requests,
+                customers: Some(customer.into()),
+            },
+            None => Named {
+                name: network,
+                requests,
+                customers: Some(self.customers),
+            },
         })
+    }
+}
+
+/// Addresses spread over a network: all of a /24.
+fn some_of(network: IpNet) -> impl Iterator<Item = IpAddr> {
+    let (first, last) = (bits(network.network()), bits(network.broadcast()));
+    let v4 = network.addr().is_ipv4();
+    let step = ((last - first) / 255).max(1);
+    let inner = (0..256).map(move |at| first + at * step);
+    let all = inner.take_while(move |at| *at < last).chain([last]);
+    all.map(move |at| match u32::try_from(at) {
+        Ok(at) if v4 => IpAddr::V4(at.into()),
+        _ => IpAddr::V6(at.into()),
+    })
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 
@@ -287,19 +260,22 @@ impl Window {
     /// What would be refused of a stretch of time.
     pub(super) fn of(all: &Slot, minutes: u64, question: Question, gate: &Gate) -> Self {
         let judge = Judge { question, gate };
+        let errors = [
+            all.clients.error(),
+            all.networks.error(),
+            all.tenants.error(),
+        ];
         Window {
             minutes,
             seconds: all.seconds,
             requests: judge.requests(all),
             clients: judge.clients(&all.clients),
             customers: judge.clients(&all.customers),
-            customer_requests: judge.requests_of(&all.customers),
+            customer_requests: judge.requests_of_customers(all),
             missed: all.totals.missed,
-            named_error: all
-                .heavy
-                .error()
-                .max(all.networks.error())
-                .max(all.tenants.error()),
+            turned_away: all.totals.turned_away,
+            closed: all.totals.closed,
+            named_error: errors.into_iter().max().unwrap_or(0),
             tenants: judge.tenants(all),
             prefixes: judge.prefixes(all),
             rescue: judge.rescue(all),

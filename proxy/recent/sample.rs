@@ -74,8 +74,8 @@ impl<V: Tally> Sample<V> {
     }
 
     /// Those that are kept.
-    pub fn iter(&self) -> impl Iterator<Item = &V> {
-        self.kept.values()
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &V)> {
+        self.kept.iter()
     }
 
     /// For how many each of them stands: 1 while all are kept.
@@ -119,7 +119,7 @@ mod tests {
     fn all_are_kept_while_there_is_room() {
         let sample = counted((0..1000).chain(0..500));
         assert_eq!((estimate(&sample), sample.error()), (1000, 0.0));
-        assert_eq!(sample.iter().sum::<u64>(), 1500);
+        assert_eq!(sample.iter().map(|(_, times)| times).sum::<u64>(), 1500);
     }
 
     #[test]

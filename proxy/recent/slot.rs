@@ -5,17 +5,16 @@ use std::hash::RandomState;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tidegate_limit::Key;
 
-use super::bursts::Bursts;
+use super::bursts::{Burst, Bursts};
+use super::crowd::Crowd;
 use super::heavy::{Heavy, Tally};
 use super::key::KeyHashing;
-use super::sample::Sample;
-use super::{Event, Name, Totals};
+use super::{Judged, Name, Totals};
 
 /// For how many keys there is room: just below seven eighths of a power of two, where a hash map grows.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     pub clients: usize,
-    pub customers: usize,
     pub tenants: usize,
 }
 
@@ -23,35 +22,38 @@ impl Room {
     /// In what is kept.
     pub const KEPT: Room = Room {
         clients: 1750,
-        customers: 3500,
         tenants: 224,
     };
 
     /// In what is made of several slots to answer a question: for all that is in them.
     pub const ANSWER: Room = Room {
         clients: 60_000,
-        customers: 120_000,
         tenants: 7_000,
     };
 }
 
 /// Requests by what would have become of them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub requests: u32,
+    /// That `known-only` would have refused.
     pub shut_out: u32,
+    /// That it would have let in because their client was known, and for nothing else.
+    pub by_known: u32,
+    /// That a limit refused.
     pub limited: u32,
 }
 
 /// A client and what it asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
+    /// Its prefix, with the address of its last request.
     pub prefix: IpNet,
     /// That of its last request.
     pub tenant: Option<Key>,
     pub counts: Counts,
-    /// The most tokens that it took within ten seconds.
-    pub most: u32,
+    /// The most that it took within ten seconds.
+    pub most: Burst,
     /// Whether the app has confirmed it in the last hour.
     pub customer: bool,
 }
@@ -64,11 +66,12 @@ pub struct Tenant {
 }
 
 impl Counts {
-    pub fn of(event: &Event) -> Self {
+    pub fn of(judged: &Judged) -> Self {
         Counts {
             requests: 1,
-            shut_out: event.judged.shut_out.into(),
-            limited: event.judged.limited.into(),
+            shut_out: judged.shut_out().into(),
+            by_known: (judged.needs_known && judged.known).into(),
+            limited: judged.limited.into(),
         }
     }
 }
@@ -81,6 +84,7 @@ impl Tally for Counts {
     fn merge(&mut self, other: &Self) {
         self.requests = self.requests.saturating_add(other.requests);
         self.shut_out = self.shut_out.saturating_add(other.shut_out);
+        self.by_known = self.by_known.saturating_add(other.by_known);
         self.limited = self.limited.saturating_add(other.limited);
     }
 }
@@ -91,6 +95,7 @@ impl Tally for Client {
     }
 
     fn merge(&mut self, other: &Self) {
+        self.prefix = other.prefix;
         self.counts.merge(&other.counts);
         self.most = self.most.max(other.most);
         self.tenant = other.tenant.or(self.tenant);
@@ -108,23 +113,20 @@ impl Tally for Tenant {
     }
 }
 
-/// The heaviest tenants.
-pub type Tenants = Heavy<Key, Tenant, KeyHashing>;
-
 /// A stretch of time.
 #[derive(Clone, Debug)]
 pub struct Slot {
     pub seconds: u64,
     pub totals: Totals,
-    /// A fixed share of the clients, to tell how many there were.
-    pub clients: Sample<Client>,
-    /// The same of the customers.
-    pub customers: Sample<Client>,
-    /// The clients that asked the most.
-    pub heavy: Heavy<Key, Client, KeyHashing>,
+    pub clients: Crowd,
+    /// Those of them that the app has confirmed.
+    pub customers: Crowd,
+    /// What those asked, of which no more customers could be remembered than there is room for.
+    pub of_customers: Counts,
     pub networks: Heavy<IpNet, Counts, RandomState>,
-    pub tenants: Tenants,
+    pub tenants: Heavy<Key, Tenant, KeyHashing>,
     pub bursts: Bursts,
+    pub bursts_of_customers: Bursts,
 }
 
 impl Slot {
@@ -133,34 +135,35 @@ impl Slot {
         Slot {
             seconds: 0,
             totals: Totals::default(),
-            clients: Sample::new(room.clients),
-            customers: Sample::new(room.customers),
-            heavy: Heavy::new(room.clients),
+            clients: Crowd::new(room.clients),
+            customers: Crowd::new(room.clients),
+            of_customers: Counts::default(),
             networks: Heavy::new(room.clients),
             tenants: Heavy::new(room.tenants),
             bursts: Bursts::default(),
+            bursts_of_customers: Bursts::default(),
         }
     }
 
     /// Takes over what a client did within ten seconds.
     pub fn add(&mut self, key: Key, client: &Client) {
         self.clients.add(key, client);
+        self.bursts.add(client.most);
         if client.customer {
             self.customers.add(key, client);
+            self.of_customers.merge(&client.counts);
+            self.bursts_of_customers.add(client.most);
         }
-        self.heavy.count(key, |kept| kept.merge(client), || *client);
         let counts = &client.counts;
         let network = network(client.prefix);
-        self.networks
-            .count(network, |kept| kept.merge(counts), || *counts);
-        self.bursts.add(client.most.into());
+        let more = |kept: &mut Counts| kept.merge(counts);
+        self.networks.count(network, more, || *counts);
     }
 
     /// Gives back memory that it does not need as it is.
     pub fn shrink(&mut self) {
         self.clients.shrink();
         self.customers.shrink();
-        self.heavy.shrink();
         self.networks.shrink();
         self.tenants.shrink();
     }
@@ -171,10 +174,11 @@ impl Slot {
         self.totals = self.totals.and(other.totals);
         self.clients.merge(&other.clients);
         self.customers.merge(&other.customers);
-        self.heavy.merge(&other.heavy);
+        self.of_customers.merge(&other.of_customers);
         self.networks.merge(&other.networks);
         self.tenants.merge(&other.tenants);
         self.bursts.merge(&other.bursts);
+        self.bursts_of_customers.merge(&other.bursts_of_customers);
     }
 }
 

