@@ -179,7 +179,14 @@ impl Audit {
     }
 
     /// The latest changes, the latest last.
-    pub fn list(&self, most: usize) -> Vec<Record> {
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn list(&self, most: usize) -> io::Result<Vec<Record>> {
+        match regular::open(&self.path, 2 * MAX_FILE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut found: VecDeque<(u64, Record)> = VecDeque::new();
         for line in self.lines() {
             match line {
@@ -197,7 +204,7 @@ impl Audit {
                 }
             }
         }
-        found.into_iter().map(|(_, record)| record).collect()
+        Ok(found.into_iter().map(|(_, record)| record).collect())
     }
 
     fn older(&self) -> PathBuf {
@@ -301,12 +308,17 @@ mod tests {
         audit.look_back(160, TRAFFIC).unwrap();
         assert!(!audit.has_due(160));
         let again = Audit::open(folder.path());
-        let told = again.list(10);
+        let told = again.list(10).unwrap();
         assert_eq!(told.len(), 2);
         assert_eq!(told[0].after, Some(TRAFFIC));
         assert_eq!(told[1], record(130));
         again.append(record(200)).unwrap();
-        let times: Vec<u64> = again.list(2).iter().map(|record| record.time).collect();
+        let times: Vec<u64> = again
+            .list(2)
+            .unwrap()
+            .iter()
+            .map(|record| record.time)
+            .collect();
         assert_eq!(times, [130, 200]);
     }
 
@@ -356,7 +368,12 @@ mod tests {
             fs::write(&path, &whole[..cut]).unwrap();
             let audit = Audit::open(folder.path());
             audit.append(record(3)).unwrap();
-            let times: Vec<u64> = audit.list(9).iter().map(|record| record.time).collect();
+            let times: Vec<u64> = audit
+                .list(9)
+                .unwrap()
+                .iter()
+                .map(|record| record.time)
+                .collect();
             // A line that lacks its end alone is whole.
             let second = if cut >= whole.len() - 1 {
                 &[2][..]
@@ -375,7 +392,7 @@ mod tests {
         let audit = Audit::open(folder.path());
         audit.append(record(1)).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
-        assert_eq!(audit.list(9).len(), 1);
+        assert_eq!(audit.list(9).unwrap().len(), 1);
         assert!(fs::metadata(folder.path().join("audit.1.jsonl")).is_ok());
     }
 
@@ -385,6 +402,6 @@ mod tests {
         fs::create_dir(folder.path().join("audit.jsonl")).unwrap();
         let audit = Audit::open(folder.path());
         assert!(audit.append(record(1)).is_err());
-        assert!(audit.list(9).is_empty());
+        assert!(audit.list(9).is_err());
     }
 }

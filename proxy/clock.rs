@@ -38,6 +38,53 @@ fn monotonic() -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
+/// The time that has really passed, in milliseconds: also while the machine slept.
+fn passed_millis() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let millis = u64::try_from(time.tv_nsec).unwrap_or_default() / 1_000_000;
+    seconds.saturating_mul(1000).saturating_add(millis)
+}
+
+/// Sees when the wall clock is set: what is to last for a time must not end because of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Jumps {
+    /// What the wall clock showed when nothing had passed.
+    offset: i64,
+}
+
+/// Seconds by which the wall clock has to jump to be seen: a smaller step changes little.
+const JUMP: i64 = 2;
+
+impl Jumps {
+    /// From here on.
+    pub fn from_now() -> Self {
+        Jumps {
+            offset: offset(unix_millis(), passed_millis()),
+        }
+    }
+
+    /// By how many seconds the wall clock has jumped since this was last asked, if it has.
+    pub fn look(&mut self) -> Option<i64> {
+        self.look_at(unix_millis(), passed_millis())
+    }
+
+    fn look_at(&mut self, wall: u64, passed: u64) -> Option<i64> {
+        let now = offset(wall, passed);
+        let seconds = (now - self.offset) / 1000;
+        if seconds.abs() < JUMP {
+            return None;
+        }
+        self.offset += seconds * 1000;
+        Some(seconds)
+    }
+}
+
+fn offset(wall: u64, passed: u64) -> i64 {
+    let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
+    signed(wall).saturating_sub(signed(passed))
+}
+
 /// Whole seconds since the Unix epoch; zero when the wall clock stands before it.
 pub fn unix_seconds() -> u64 {
     since_unix_epoch().as_secs()
@@ -63,6 +110,23 @@ pub fn timestamp(unix_seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wall_clock_that_is_set_is_seen_and_one_that_drifts_is_not() {
+        let mut jumps = Jumps {
+            offset: offset(1_000_000, 0),
+        };
+        assert_eq!(jumps.look_at(1_000_100, 100), None);
+        assert_eq!(
+            jumps.look_at(1_001_900, 1_000),
+            None,
+            "less than two seconds"
+        );
+        assert_eq!(jumps.look_at(2_801_900, 2_000), Some(1_799));
+        assert_eq!(jumps.look_at(2_802_900, 3_000), None, "once");
+        assert_eq!(jumps.look_at(0, 4_000), Some(-2_803));
+        assert_eq!(Jumps::from_now().look(), None);
+    }
 
     #[test]
     fn the_start_is_where_it_was_and_stays_there() {

@@ -218,6 +218,16 @@ impl Switch {
         Some(ended)
     }
 
+    /// The wall clock was set: what is in force lasts as long as it would have. Whether it has an end.
+    pub fn move_end(&self, seconds: i64) -> bool {
+        let mut record = self.lock();
+        record.until = record.until.map(|end| end.saturating_add_signed(seconds));
+        if let Some(plan) = &mut record.reopening {
+            plan.next = plan.next.saturating_add_signed(seconds);
+        }
+        record.until.is_some()
+    }
+
     /// Writes down what is in force. Blocks for as long as the disk does, and nobody else with it:
     /// neither who reads the mode nor who switches again.
     ///
@@ -294,6 +304,18 @@ mod tests {
             (Mode::Observe, None)
         );
         assert_eq!(switch.end_if_due(200), None);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_neither_ends_nor_prolongs_a_mode() {
+        let gate = Gate::new();
+        let switch = gate.start(Mode::Normal, 0);
+        assert!(!switch.move_end(50), "it has no end");
+        switch.set(to(Mode::KnownOnly, Some(100)), 10);
+        assert!(switch.move_end(1000));
+        assert_eq!(switch.end_if_due(1099), None);
+        assert!(switch.move_end(-1000));
+        assert!(switch.end_if_due(100).is_some());
     }
 
     #[test]

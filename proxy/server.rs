@@ -61,6 +61,13 @@ pub fn run(
     let copies = sockets.copies(config)?;
     state::create_directory(&directory)
         .with_context(|| format!("state.directory {}", directory.display()))?;
+    // The process before this one has it until it ends.
+    if predecessor.is_none() {
+        state::lock(&directory).with_context(|| {
+            let directory = directory.display();
+            format!("state.directory {directory} is another gate's, or cannot be locked")
+        })?;
+    }
     let (log, log_guard) =
         LogWriter::open(&config.log).with_context(|| match &config.log.file {
             LogFile::Stdout => "log.file".to_owned(),
@@ -103,12 +110,20 @@ pub fn run(
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),
-        upgrader: Upgrader::new(gate.clone(), learned.clone(), origin, directory, copies),
+        upgrader: Upgrader::new(
+            gate.clone(),
+            learned.clone(),
+            origin,
+            directory.clone(),
+            copies,
+        ),
+        directory,
         earlier,
         ending,
         changes: Arc::default(),
         imports: tokio::sync::Mutex::default(),
         upgrades: Arc::default(),
+        previews: Arc::default(),
     };
     let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;
     announce(&gate, &sockets.addresses);

@@ -1,9 +1,9 @@
 //! Small files that carry over a restart what operators set: written whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -56,6 +56,44 @@ fn unwritten() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<u8>>> {
     UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is wrong with the state files, by file. Locked for a moment alone, as whoever shows it has others
+/// to answer.
+static PROBLEMS: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+
+fn told() -> MutexGuard<'static, BTreeMap<PathBuf, String>> {
+    PROBLEMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is wrong with the state files: which are not written, and which were damaged at the start.
+pub fn problems() -> Vec<String> {
+    told().values().cloned().collect()
+}
+
+/// Tells of a file that could not be read; until it is written whole.
+fn tell(path: &Path, problem: String) -> String {
+    tracing::warn!("{problem}");
+    told().insert(path.to_owned(), problem.clone());
+    problem
+}
+
+/// Keeps a second gate away from the directory for as long as this process runs.
+///
+/// # Errors
+/// When another process has it, or it cannot be locked.
+pub fn lock(directory: &Path) -> io::Result<()> {
+    static LOCK: Mutex<Option<File>> = Mutex::new(None);
+    let mut held = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    if held.is_none() {
+        let path = directory.join("lock");
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(false);
+        let file = file.mode(0o600).open(path)?;
+        file.try_lock().map_err(io::Error::from)?;
+        *held = Some(file);
+    }
+    Ok(())
+}
+
 /// Writes what could not be written, so that another process finds it.
 ///
 /// # Errors
@@ -63,12 +101,11 @@ fn unwritten() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<u8>>> {
 pub fn write_again() -> Result<(), StateError> {
     let mut refused = None;
     if_ours(|| {
-        unwritten().retain(|path, bytes| match replace(path, bytes) {
-            Ok(()) => false,
-            Err(problem) => {
-                refused.get_or_insert(StateError::new(path, problem));
-                true
-            }
+        unwritten().retain(|path, bytes| {
+            let error = written(path, replace(path, bytes)).err();
+            let failed = error.is_some();
+            refused = refused.take().or(error);
+            failed
         });
     });
     refused.map_or(Ok(()), Err)
@@ -77,12 +114,26 @@ pub fn write_again() -> Result<(), StateError> {
 /// Writes a state file, or remembers that it is to be written.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let mut unwritten = unwritten();
-    let written = replace(path, bytes);
+    let written = written(path, replace(path, bytes));
     match &written {
         Ok(()) => unwritten.remove(path),
         Err(_) => unwritten.insert(path.to_owned(), bytes.to_owned()),
     };
-    written.map_err(|problem| StateError::new(path, problem))
+    written
+}
+
+/// Tells how a write went, and when a file that could not be written is so again.
+fn written(path: &Path, written: io::Result<()>) -> Result<(), StateError> {
+    let written = written.map_err(|problem| StateError::new(path, problem));
+    match &written {
+        Ok(()) => {
+            if told().remove(path).is_some() {
+                tracing::info!("{}: written", path.display());
+            }
+        }
+        Err(error) => drop(told().insert(path.to_owned(), error.to_string())),
+    }
+    written
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -138,19 +189,23 @@ impl StateFile {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return match self.path.with_extension("damaged").exists() {
-                    true => Err(format!("{path}: damaged before, and not written since")),
+                    true => {
+                        let problem = format!("{path}: damaged before, and not written since");
+                        Err(tell(&self.path, problem))
+                    }
                     false => Ok(None),
                 };
             }
             Err(error) => {
                 let problem = format!("{path}: cannot be read: {error}");
-                tracing::warn!("{problem}");
-                return Err(problem);
+                return Err(tell(&self.path, problem));
             }
         };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             set_aside(&self.path, &error.to_string());
-            format!("{path}: damaged: {error}")
+            let problem = format!("{path}: damaged, what it held is not in force: {error}");
+            told().insert(self.path.clone(), problem.clone());
+            problem
         })
     }
 

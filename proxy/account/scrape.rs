@@ -13,6 +13,7 @@ use crate::forward::Health;
 use crate::known::Counts;
 use crate::learn::{self, ProblemKind};
 use crate::mode::Record;
+use crate::state;
 
 /// What is read off the running gate at the moment of a scrape.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ impl Scrape<'_> {
         self.caps_and_mode(&mut out)?;
         self.limiter_and_known(&mut out)?;
         self.learned(&mut out)?;
+        Self::state(&mut out)?;
         self.log(&mut out)?;
         self.upstreams(&mut out)?;
         self.certificates(&mut out)?;
@@ -190,6 +192,15 @@ impl Scrape<'_> {
             "1 for what is wrong with the store of learned customers.",
             &["problem"],
             problems.into(),
+        )
+    }
+
+    fn state(out: &mut Families) -> Result<()> {
+        out.gauges(
+            "state_problems",
+            "State files that were damaged at the start, or that the disk does not take: see status.",
+            &[],
+            vec![(vec![], state::problems().len() as f64)],
         )
     }
 

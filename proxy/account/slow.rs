@@ -28,7 +28,7 @@ impl Slow {
         }
     }
 
-    /// How many took longer than `bound` so far, of those that came while it was this one.
+    /// Counts those that take longer than `bound` from here on, and gives how many were counted so far.
     pub fn than(&self, bound: Duration) -> u64 {
         let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
         self.bound.store(bound, Relaxed);

@@ -11,10 +11,12 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Connections of one listener at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
+/// How long a connection may be silent at its beginning: whoever connects has something to ask.
+const SILENT: Duration = Duration::from_secs(3);
 /// How long a connection may last, whatever it does: longer than the slowest answer.
 const LIFETIME: Duration = Duration::from_secs(60);
 
@@ -44,7 +46,8 @@ impl<L: Listener> Listener for Bounded<L> {
         let (io, address) = self.listener.accept().await;
         let held = Held {
             io,
-            end: Box::pin(sleep(LIFETIME)),
+            end: Box::pin(sleep(SILENT)),
+            spoke: false,
             _place: place,
         };
         (held, address)
@@ -60,6 +63,8 @@ impl<L: Listener> Listener for Bounded<L> {
 pub(super) struct Held<Io> {
     io: Io,
     end: Pin<Box<Sleep>>,
+    /// Whether it has sent something.
+    spoke: bool,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -88,7 +93,12 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Held<Io> {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, out);
+        if !self.spoke && out.filled().len() > before {
+            self.spoke = true;
+            self.end.as_mut().reset(Instant::now() + LIFETIME);
+        }
         self.bounded(cx, read)
     }
 }
@@ -118,7 +128,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Held<Io> {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::time::{Instant, timeout};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -149,12 +159,33 @@ mod tests {
         assert_eq!(&bytes, b"hello");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn one_that_says_nothing_goes_soon_and_one_that_spoke_stays() {
+        let (mut client, server) = tokio::io::duplex(16);
+        let held = |io, spoke| Held {
+            io,
+            end: Box::pin(sleep(SILENT)),
+            spoke,
+            _place: None,
+        };
+        let mut spoke = held(server, false);
+        client.write_all(b"x").await.unwrap();
+        spoke.read_exact(&mut [0; 1]).await.unwrap();
+        let more = timeout(SILENT * 2, spoke.read(&mut [0; 1])).await;
+        assert!(more.is_err(), "it is waited for");
+        let (_client, server) = tokio::io::duplex(16);
+        let mut silent = held(server, false);
+        let ended = timeout(SILENT * 2, silent.read(&mut [0; 1])).await;
+        assert_eq!(ended.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
     #[tokio::test]
     async fn a_connection_ends_whatever_it_does() {
         let (client, server) = tokio::io::duplex(16);
         let mut held = Held {
             io: server,
             end: Box::pin(sleep(Duration::from_millis(20))),
+            spoke: true,
             _place: None,
         };
         let started = Instant::now();

@@ -13,7 +13,7 @@ use super::reopening::Seen;
 use super::wire::Requests;
 use crate::audit::Change;
 use crate::clock;
-use crate::state::StateError;
+use crate::state::{self, StateError};
 
 /// How late a mode may end.
 const TICK: Duration = Duration::from_millis(100);
@@ -215,6 +215,53 @@ pub(super) async fn watch(admin: Arc<Admin>) {
     }
 }
 
+/// The wall clock was set: nothing ends because of it, nor lasts longer.
+fn move_ends(admin: &Arc<Admin>, seconds: i64) {
+    tracing::warn!(
+        "the wall clock was set by {seconds} s; what has an end keeps the time it has left"
+    );
+    if admin.gate.mode.move_end(seconds) {
+        save(admin, |admin| admin.gate.mode.save());
+    }
+    if admin.blocks.move_ends(seconds) {
+        save(admin, |admin| admin.blocks.save());
+    }
+    if admin.reloader.known.move_ends(seconds) {
+        save(admin, |admin| admin.reloader.known.save());
+    }
+    if admin.reloader.move_ends(seconds) {
+        save(admin, |admin| admin.reloader.save_moves());
+    }
+    let change = Change::plain("clock", format!("set by {seconds} s"));
+    audit(admin, change);
+}
+
+/// Tells in the audit log what a start has not found.
+fn audit_start(admin: &Arc<Admin>) {
+    for problem in state::problems() {
+        audit(admin, Change::plain("start", problem));
+    }
+}
+
+/// Between two tries to write what the disk did not take.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Writes what the disk did not take, for as long as the gate runs, and keeps other gates away from the
+/// state directory once the process before has left it.
+pub(super) async fn write_again(admin: Arc<Admin>) {
+    let mut tries = interval(AGAIN);
+    tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tries.tick().await;
+        let directory = admin.directory.clone();
+        // What is wrong is in the status, and the log had it when it began.
+        let again = move || drop((state::lock(&directory), state::write_again()));
+        if let Err(error) = tokio::task::spawn_blocking(again).await {
+            tracing::error!("writing state files again: {error}");
+        }
+    }
+}
+
 /// Keeps the gate in order for as long as it runs.
 pub(super) async fn keep(admin: Arc<Admin>) {
     let mut ticks = interval(TICK);
@@ -222,8 +269,13 @@ pub(super) async fn keep(admin: Arc<Admin>) {
     let mut count: u64 = 0;
     let mut announced = None;
     let mut seen = Seen::default();
+    let mut jumps = clock::Jumps::from_now();
+    audit_start(&admin);
     loop {
         ticks.tick().await;
+        if let Some(seconds) = jumps.look() {
+            move_ends(&admin, seconds);
+        }
         let gate = &admin.gate;
         let now = clock::unix_seconds();
         if let Some(ended) = gate.mode.end_if_due(now) {

@@ -19,6 +19,7 @@ pub use problem::Problem;
 pub use socket::Socket;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -78,6 +79,10 @@ pub struct Admin {
     pub changes: Arc<RwLock<()>>,
     /// One import at a time.
     pub imports: Mutex<()>,
+    /// Where the state files are.
+    pub directory: PathBuf,
+    /// One preview at a time: each reads everything that was in the last hour.
+    pub previews: Arc<Mutex<()>>,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
 }
@@ -225,6 +230,7 @@ pub fn start(
     }
     tokio::spawn(housekeeping::keep(admin.clone()));
     tokio::spawn(housekeeping::watch(admin.clone()));
+    tokio::spawn(housekeeping::write_again(admin.clone()));
     spawn_signals(admin.clone()).context("signal handlers")?;
     drop(guard);
     let thread = std::thread::Builder::new()

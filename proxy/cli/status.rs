@@ -244,8 +244,11 @@ fn write_origin(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         Some(file) => writeln!(out, "configured   from {}", file.display())?,
         None => writeln!(out, "configured   without a file")?,
     }
-    match &status.reload_problem {
-        Some(problem) => writeln!(out, "             LAST RELOAD FAILED: {problem}"),
-        None => Ok(()),
+    if let Some(problem) = &status.reload_problem {
+        writeln!(out, "             LAST RELOAD FAILED: {problem}")?;
     }
+    for problem in &status.state_problems {
+        writeln!(out, "STATE        {}", output::plain(problem))?;
+    }
+    Ok(())
 }

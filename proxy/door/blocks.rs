@@ -138,6 +138,11 @@ impl Blocks {
         Ok(removed)
     }
 
+    /// The wall clock was set, as [`Book::move_ends`](crate::prefixes::Book::move_ends) takes it.
+    pub fn move_ends(&self, seconds: i64) -> bool {
+        self.book.move_ends(seconds)
+    }
+
     /// Lifts the blocks whose end has come, and gives them.
     pub fn expire(&self, now: u64) -> Vec<Added> {
         let ended = self.book.expire(now);

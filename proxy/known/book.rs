@@ -169,6 +169,12 @@ impl Book {
         }
     }
 
+    /// The wall clock was set: what was added one by one lasts as long as it would have. Whether any has an
+    /// end.
+    pub fn move_ends(&self, seconds: i64) -> bool {
+        self.added.move_ends(seconds)
+    }
+
     /// Drops the entries whose end has passed and says how many.
     pub fn expire(&self, now: u64) -> usize {
         self.added.expire(now).len() + self.imports.expire(now)

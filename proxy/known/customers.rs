@@ -133,6 +133,11 @@ impl Customers {
         Ok(net)
     }
 
+    /// The wall clock was set, as [`Book::move_ends`] takes it.
+    pub fn move_ends(&self, seconds: i64) -> bool {
+        self.book.move_ends(seconds)
+    }
+
     /// Takes out what has ended, and says whether anything had. Not while another change is under way.
     pub fn expire(&self, now: u64) -> bool {
         let Ok(_turn) = self.turn.try_lock() else {

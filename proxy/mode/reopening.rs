@@ -15,6 +15,9 @@ pub struct Reopening {
     pub every: u64,
     /// When the next step is due, in seconds since the epoch.
     pub next: u64,
+    /// Whether a step was made.
+    #[serde(default)]
+    pub walked: bool,
 }
 
 impl Reopening {
@@ -65,9 +68,16 @@ impl Switch {
                 return None;
             }
             None if now < plan.next => return None,
-            None => (plan.above(share)?, "no sign of an attack".to_owned()),
+            None => {
+                let why = match plan.walked {
+                    true => "no sign of an attack",
+                    false => "the first step",
+                };
+                (plan.above(share)?, why.to_owned())
+            }
         };
         plan.next = now.saturating_add(plan.every);
+        plan.walked = true;
         record.admit_unknown = to;
         if to == Share::ALL {
             *record = Record {
@@ -108,6 +118,7 @@ mod tests {
             steps: steps.to_vec(),
             every: 60,
             next: 0,
+            walked: false,
         };
         switch.reopen(Some(plan)).unwrap();
         switch

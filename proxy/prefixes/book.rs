@@ -140,6 +140,16 @@ impl Book {
             .collect()
     }
 
+    /// The wall clock was set: entries last as long as they would have. Whether any has an end.
+    pub fn move_ends(&self, seconds: i64) -> bool {
+        let mut entries = self.entries();
+        let ends = entries
+            .values_mut()
+            .filter_map(|entry| entry.until.as_mut());
+        let moved = ends.map(|end| *end = end.saturating_add_signed(seconds));
+        moved.count() > 0
+    }
+
     /// Gives those that have no end this one.
     pub fn end_all_by(&self, until: u64) {
         for entry in self.entries().values_mut() {

@@ -70,6 +70,8 @@ pub struct Window {
     pub customers: Share,
     /// Of the requests of those.
     pub customer_requests: Share,
+    /// The requests of which it is known whose they were. The others are on their way, or were missed.
+    pub looked_at: u64,
     /// Requests that came too fast to look at whose they were. They count among `requests` alone.
     pub missed: u64,
     /// Requests that were turned away before any limit was asked: what one would have said is not known.

@@ -272,6 +272,7 @@ impl Window {
             clients: judge.clients(&all.clients),
             customers: judge.clients(&all.customers),
             customer_requests: judge.requests_of_customers(all),
+            looked_at: all.looked_at,
             missed: all.totals.missed,
             turned_away: all.totals.turned_away,
             closed: all.totals.closed,

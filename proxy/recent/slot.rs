@@ -118,6 +118,8 @@ impl Tally for Tenant {
 pub struct Slot {
     pub seconds: u64,
     pub totals: Totals,
+    /// Requests of which it is known whose they were.
+    pub looked_at: u64,
     pub clients: Crowd,
     /// Those of them that the app has confirmed.
     pub customers: Crowd,
@@ -135,6 +137,7 @@ impl Slot {
         Slot {
             seconds: 0,
             totals: Totals::default(),
+            looked_at: 0,
             clients: Crowd::new(room.clients),
             customers: Crowd::new(room.clients),
             of_customers: Counts::default(),
@@ -147,6 +150,7 @@ impl Slot {
 
     /// Takes over what a client did within ten seconds.
     pub fn add(&mut self, key: Key, client: &Client) {
+        self.looked_at += u64::from(client.counts.requests);
         self.clients.add(key, client);
         self.bursts.add(client.most);
         if client.customer {
@@ -172,6 +176,7 @@ impl Slot {
     pub fn merge(&mut self, other: &Slot) {
         self.seconds += other.seconds;
         self.totals = self.totals.and(other.totals);
+        self.looked_at += other.looked_at;
         self.clients.merge(&other.clients);
         self.customers.merge(&other.customers);
         self.of_customers.merge(&other.of_customers);

@@ -108,6 +108,11 @@ impl Reloader {
         Ok(returned)
     }
 
+    /// The wall clock was set, as [`Moves::move_ends`](crate::tenants::Moves::move_ends) takes it.
+    pub fn move_ends(&self, seconds: i64) -> bool {
+        self.moves.move_ends(seconds)
+    }
+
     /// Whether somebody's time has passed.
     pub fn has_moves_to_end(&self, now: u64) -> bool {
         self.moves.any_ended(now)

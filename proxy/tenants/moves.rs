@@ -121,6 +121,14 @@ impl Moves {
         moved.ok_or_else(|| MovesError::Absent(name.chars().take(80).collect()))
     }
 
+    /// The wall clock was set: moves last as long as they would have. Whether any has an end.
+    pub fn move_ends(&self, seconds: i64) -> bool {
+        let mut moved = self.moved();
+        let ends = moved.values_mut().filter_map(|moved| moved.until.as_mut());
+        let shifted = ends.map(|end| *end = end.saturating_add_signed(seconds));
+        shifted.count() > 0
+    }
+
     /// Whether the end of any has passed.
     pub fn any_ended(&self, now: u64) -> bool {
         let ended = |moved: &Moved| moved.until.is_some_and(|until| until <= now);

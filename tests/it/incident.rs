@@ -251,10 +251,10 @@ fn audited(world: &World) {
         [
             "operator: mode known-only: flood",
             "operator: reopen steps 20%,100% every 3600 s: ",
-            "gate: mode known-only, 20% of unknown clients admitted: no sign of an attack",
+            "gate: mode known-only, 20% of unknown clients admitted: the first step",
             "gate: mode known-only: stepped back",
             "operator: reopen steps 50%,100% every 1 s: ",
-            "gate: mode known-only, 50% of unknown clients admitted: no sign of an attack",
+            "gate: mode known-only, 50% of unknown clients admitted: the first step",
             "gate: mode normal: no sign of an attack",
         ]
     );

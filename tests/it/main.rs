@@ -110,6 +110,7 @@ mod sparing;
 mod spilling;
 /// A gate that cannot start says why; damaged state never stops one.
 mod starting;
+mod state_files;
 /// Modes: who is served in `known-only`, from when on, for how long, and what survives.
 mod switching;
 /// Tenants that files list: all of a file or nothing, and what is wrong in it is named.

@@ -35,18 +35,14 @@ fn preview(gate: &Gate, question: &[&str]) -> Value {
 /// The preview of the last minute, once it tells of so many requests.
 fn of(gate: &Gate, question: &[&str], requests: u64) -> Value {
     let minute = || preview(gate, question)["windows"][0].clone();
-    eventually("the requests to be looked at", || {
-        let clients = |seen: &Value| seen["clients"]["all"].as_u64() > Some(0);
-        let seen = minute();
-        seen["requests"]["all"] == requests && (requests == 0 || clients(&seen))
+    // They are counted at once, and whose they were is told when they have been taken over.
+    let mut seen = minute();
+    eventually("all requests to be looked at", || {
+        seen = minute();
+        let all = &seen["requests"]["all"];
+        *all == requests && seen["looked_at"] == *all
     });
-    // Counted at once, and looked at within a moment.
-    let mut last = minute();
-    eventually("all of them", || {
-        let before = std::mem::replace(&mut last, minute());
-        before == last
-    });
-    last
+    seen
 }
 
 fn share(of: &Value) -> [u64; 2] {

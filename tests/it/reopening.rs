@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::harness::{
-    App, Connection, Gate, PROXIED, ROOMY, Reply, client, eventually, get_as, with_upstream,
-};
+use crate::handing_over::gate_in;
+use crate::harness::{App, Connection, Gate, PROXIED, ROOMY, Reply, client, eventually, get_as};
 
 const KNOWN: &str = "127.0.0.9";
 
@@ -158,7 +157,7 @@ fn a_crash_and_an_upgrade_leave_the_same_clients_in() {
     admit(&gate, "20%");
     let (record_before, before) = (record(&gate), served(&gate));
     assert!(!before.is_empty());
-    let gate = Gate::start_in(gate.kill(), &with_upstream(&[app.address], ROOMY));
+    let gate = gate_in(gate.kill(), &app, ROOMY);
     assert_eq!(record(&gate), record_before);
     assert_eq!(served(&gate), before);
     gate.verb(&["upgrade"]).good();

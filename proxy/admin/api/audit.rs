@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::{Answer, Shared, aside, query};
+use crate::admin::Problem;
 use crate::audit::Record;
 
 /// Changes that one answer has unless more are asked for, and at most.
@@ -22,7 +24,9 @@ pub(super) async fn list(
     asked: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<Vec<Record>> {
     let most = query(asked)?.limit.unwrap_or(LISTED).min(MOST);
-    aside(&admin, move |admin| admin.audit.list(most))
-        .await
-        .map(Json)
+    let listed = aside(&admin, move |admin| admin.audit.list(most)).await?;
+    listed.map(Json).map_err(|error| {
+        let detail = format!("the audit log cannot be read: {error}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    })
 }

@@ -30,7 +30,7 @@ use super::bounded::Bounded;
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
 use super::{Admin, Problem};
 use crate::audit::Change;
-use crate::state::StateError;
+use crate::state::{self, StateError};
 use crate::upgrade::Earlier;
 
 /// Who is at the other end of the socket, by number: a name may take time.
@@ -131,6 +131,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
         earlier: admin.earlier.as_ref().and_then(Earlier::draining).cloned(),
         config: admin.reloader.source(),
         reload_problem: admin.reloader.problem(),
+        state_problems: state::problems(),
         mode: gate.mode.record(),
         listeners: admin.listeners(),
         metrics: admin.addresses.metrics,

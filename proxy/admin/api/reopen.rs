@@ -65,6 +65,7 @@ fn plan(request: &ReopenRequest) -> Result<Reopening, Problem> {
         return Err(bad(format!("every: 1 to {LONGEST} seconds")));
     }
     Ok(Reopening {
+        walked: false,
         steps,
         every: request.every,
         next: clock::unix_seconds(),

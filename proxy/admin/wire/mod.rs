@@ -40,6 +40,9 @@ pub struct Status {
     pub config: Option<PathBuf>,
     /// Why the last reload was not taken over.
     pub reload_problem: Option<String>,
+    /// What is wrong with the state files.
+    #[serde(default)]
+    pub state_problems: Vec<String>,
     /// The mode in force.
     pub mode: Record,
     /// Where it listens for traffic.
