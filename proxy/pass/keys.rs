@@ -72,10 +72,13 @@ impl Keys {
             problem,
         };
         let (bytes, is_public) = regular::read_secret(path, MAX_FILE).map_err(|problem| {
-            error(format!(
-                "cannot be read ({problem}); `tidegate pass new-key {}` makes one",
-                path.display()
-            ))
+            error(match problem.kind() {
+                io::ErrorKind::NotFound => format!(
+                    "cannot be read ({problem}); `tidegate pass new-key {}` makes one",
+                    path.display()
+                ),
+                _ => format!("cannot be read ({problem})"),
+            })
         })?;
         if is_public {
             return Err(error("everybody on this machine may read the keys, and make passes with them; chmod 600 it, and make a new key".to_owned()));

@@ -146,6 +146,8 @@ fn a_balancer_that_names_nobody_is_no_customer() {
     let seen = of(&gate, &["known-only"], 3);
     assert_eq!(share(&seen["customers"]), [0, 0], "{seen:#}");
     assert_eq!(seen["rescue"], serde_json::json!([]), "{seen:#}");
+    let added = gate.verb(&["known", "add", "127.0.1.2"]);
+    assert!(added.stderr.contains("is a trusted proxy's"), "{added:?}");
 }
 
 #[test]

@@ -72,10 +72,18 @@ pub(super) async fn add(
         until: added.until,
         reason: added.reason.clone(),
     };
+    let address = added.prefix.addr();
+    let speaks = admin.gate.policy.load().client.speaks_for_others(address);
+    let proxy = speaks.then(|| {
+        let prefix = added.prefix;
+        format!("{prefix} is a trusted proxy's: everybody is known now whom it does not name")
+    });
     let (by, save) = (operator.name().await, |admin: &Admin| {
         admin.reloader.known.save()
     });
-    Ok(changed(&admin, &by, change, added, save).await)
+    let mut told = changed(&admin, &by, change, added, save).await;
+    told.warn(proxy);
+    Ok(told)
 }
 
 pub(super) async fn remove(

@@ -61,6 +61,12 @@ impl Story {
             origin,
             tally: Arc::new(Tally::default()),
         };
+        for address in CUSTOMERS.addresses().chain(FLOOD.addresses()).take(5) {
+            let connected = aim.origin.connect(address, aim.gate).await;
+            connected.with_context(|| {
+                format!("{address} does not reach the gate: is the loopback interface up?")
+            })?;
+        }
         let story = Story {
             _people: Traffic::people(&aim),
             gate,
