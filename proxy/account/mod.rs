@@ -105,7 +105,8 @@ pub struct Account {
 impl Account {
     /// Accounts for one request.
     pub fn request(&self, facts: &Facts) {
-        self.metrics.request(facts.outcome, facts.duration);
+        let known = facts.judged.is_some_and(|judged| judged.known);
+        self.metrics.request(facts.outcome, facts.duration, known);
         self.log.request(facts);
         // How long a tunnel was open says nothing about the app.
         if facts.outcome == Outcome::Forwarded && facts.status != 101 {

@@ -333,6 +333,7 @@ fn judged(case: &Case) -> Judged {
         key: identity.client_key,
         client: policy.client.prefix(identity.client),
         tenant: tenant.and_then(|tenant| tenant.name.map(|_| tenant.key)),
+        known: request.known || request.pass.held().is_some(),
         tokens: if exempt { 0 } else { case.cost().get() },
         shut_out: !request.blocked && request.is_shut_out(),
         limited: false,

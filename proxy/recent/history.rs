@@ -234,6 +234,7 @@ mod tests {
                     key: hasher.key(Domain::Client, &address.octets()),
                     client: std::net::IpAddr::from(address).into(),
                     tenant: Some(hasher.key(Domain::Tenant, b"shop")),
+                    known: false,
                     tokens: 1,
                     shut_out: true,
                     limited: false,

@@ -43,6 +43,8 @@ pub struct Judged {
     pub client: IpNet,
     /// The tenant as it is counted, where it has a name.
     pub tenant: Option<Key>,
+    /// Whether the client is a known customer, by its address or by its pass.
+    pub known: bool,
     /// Tokens that it takes of its client's limit.
     pub tokens: u32,
     /// Whether `known-only` refuses it.
