@@ -3,6 +3,7 @@
 
 mod access;
 mod closing;
+mod families;
 mod firsts;
 mod metrics;
 mod scrape;

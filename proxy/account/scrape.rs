@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use prometheus::core::Collector;
+use prometheus::Result;
 use prometheus::proto::MetricFamily;
-use prometheus::{CounterVec, GaugeVec, Opts, Result};
 use tidegate_config::Mode;
 
 use super::LogWriter;
+use super::families::{Families, Values, labelled};
 use crate::admin::wire::Listener;
 use crate::forward::Health;
 use crate::known::Counts;
@@ -331,47 +331,5 @@ impl Scrape<'_> {
             &["upstream", "outcome"],
             requests,
         )
-    }
-}
-
-/// The same values with one more label.
-fn labelled<'scrape>(label: &'scrape str, values: Values<'scrape>) -> Values<'scrape> {
-    let with_label = |(mut labels, value): (Vec<&'scrape str>, f64)| {
-        labels.push(label);
-        (labels, value)
-    };
-    values.into_iter().map(with_label).collect()
-}
-
-/// Values of one metric by the values of its labels.
-type Values<'scrape> = Vec<(Vec<&'scrape str>, f64)>;
-
-/// Metrics that are made for one scrape.
-#[derive(Default)]
-struct Families(Vec<MetricFamily>);
-
-impl Families {
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<()> {
-        self.gauges(name, help, &[], vec![(vec![], value)])
-    }
-
-    fn gauges(&mut self, name: &str, help: &str, labels: &[&str], values: Values) -> Result<()> {
-        let gauges = GaugeVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
-        for (labels, value) in values {
-            gauges.get_metric_with_label_values(&labels)?.set(value);
-        }
-        self.0.extend(gauges.collect());
-        Ok(())
-    }
-
-    fn counters(&mut self, name: &str, help: &str, labels: &[&str], values: Values) -> Result<()> {
-        let counters = CounterVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
-        for (labels, value) in values {
-            counters
-                .get_metric_with_label_values(&labels)?
-                .inc_by(value);
-        }
-        self.0.extend(counters.collect());
-        Ok(())
     }
 }
