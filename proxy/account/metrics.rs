@@ -46,16 +46,16 @@ impl Metrics {
         let reloads = counters(
             &registry,
             "config_reload_total",
-            "Reloads of the configuration by how they ended.",
+            "Reloads of the configuration. A failed one changed nothing: the gate goes on with what it had.",
             &["outcome"],
         )?;
         let admitted = IntCounter::new(
             "tidegate_admitted_unknown_total",
-            "Requests that known-only let in as those of the admitted share of unknown clients.",
+            "Requests of unknown clients that known-only let in, because they are in the share set by --admit-unknown.",
         )?;
         let looks = IntCounter::new(
             "tidegate_known_files_looks_total",
-            "Looks at the files of known customers; none while their file system hangs.",
+            "Looks at the files of known customers, about one a second. It stands still while their file system hangs.",
         )?;
         Ok(Metrics {
             admitted: register(&registry, admitted)?,
@@ -68,8 +68,9 @@ impl Metrics {
         })
     }
 
-    pub(super) fn request(&self, outcome: Outcome, duration: Duration) {
-        self.requests.add(outcome, duration);
+    /// `known`: whether it is a known customer's.
+    pub(super) fn request(&self, outcome: Outcome, duration: Duration, known: bool) {
+        self.requests.add(outcome, duration, known);
     }
 
     pub(super) fn would_refuse(&self, mode: Mode, reason: Reason) {
@@ -141,73 +142,96 @@ impl Metrics {
 /// Requests by how they ended, and how long they took.
 #[derive(Debug)]
 struct Requests {
-    forwarded: IntCounter,
-    /// In the order of [`Reason::ALL`].
-    not_served: Vec<IntCounter>,
+    all: Ends,
+    /// Those of known customers, once more.
+    known: Ends,
     /// Of the forwarded, the refused and the failed.
     durations: [Histogram; 3],
 }
 
-impl Requests {
-    fn new(registry: &Registry) -> Result<Self> {
-        let requests = counters(
-            registry,
-            "requests_total",
-            "Requests by how they ended and why.",
-            &["outcome", "reason"],
-        )?;
-        let durations = HistogramOpts::new(
-            "tidegate_request_duration_seconds",
-            "From the complete head of a request to the end of its response.",
-        );
-        let durations = HistogramVec::new(durations.buckets(DURATIONS.to_vec()), &["outcome"])?;
-        let durations = register(registry, durations)?;
+/// Requests by how they ended and why.
+#[derive(Debug)]
+struct Ends {
+    forwarded: IntCounter,
+    /// In the order of [`Reason::ALL`].
+    not_served: Vec<IntCounter>,
+}
+
+impl Ends {
+    fn new(registry: &Registry, name: &str, help: &str) -> Result<Self> {
+        let requests = counters(registry, name, help, &["outcome", "reason"])?;
         let counter = |outcome: Outcome| {
             let (outcome, reason) = outcome.labels();
             requests.with_label_values(&[outcome, reason])
         };
-        Ok(Requests {
+        Ok(Ends {
             forwarded: counter(Outcome::Forwarded),
             not_served: Reason::ALL.map(Outcome::of).map(counter).to_vec(),
+        })
+    }
+
+    fn add(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Forwarded => self.forwarded.inc(),
+            Outcome::Refused(reason) | Outcome::Failed(reason) => {
+                increment(&self.not_served, reason as usize);
+            }
+        }
+    }
+
+    /// How many were not served for reasons that count.
+    fn not_served(&self, counts: impl Fn(Reason) -> bool) -> u64 {
+        let reasons = Reason::ALL.iter().zip(&self.not_served);
+        let counted = reasons.filter(|(reason, _)| counts(**reason));
+        counted.map(|(_, counter)| counter.get()).sum()
+    }
+}
+
+impl Requests {
+    fn new(registry: &Registry) -> Result<Self> {
+        let durations = HistogramOpts::new(
+            "tidegate_request_duration_seconds",
+            "From the complete head of a request to the end of its response. Of forwarded requests most of it is the app's; of refused ones all of it is the gate's own.",
+        );
+        let durations = HistogramVec::new(durations.buckets(DURATIONS.to_vec()), &["outcome"])?;
+        let durations = register(registry, durations)?;
+        Ok(Requests {
+            all: Ends::new(
+                registry,
+                "requests_total",
+                "Requests by how they ended and why: forwarded (the whole response reached the client), refused (the gate said no, the app saw nothing), failed (the gate said yes, and it did not end well).",
+            )?,
+            known: Ends::new(
+                registry,
+                "known_requests_total",
+                "Requests of known customers, by address or pass. Each is in tidegate_requests_total, too. These are who must be served in a flood.",
+            )?,
             durations: ["forwarded", "refused", "failed"]
                 .map(|outcome| durations.with_label_values(&[outcome])),
         })
     }
 
-    fn add(&self, outcome: Outcome, duration: Duration) {
+    fn add(&self, outcome: Outcome, duration: Duration, known: bool) {
+        self.all.add(outcome);
+        if known {
+            self.known.add(outcome);
+        }
         let [forwarded, refused, failed] = &self.durations;
         let histogram = match outcome {
-            Outcome::Forwarded => {
-                self.forwarded.inc();
-                forwarded
-            }
-            Outcome::Refused(reason) => {
-                increment(&self.not_served, reason as usize);
-                refused
-            }
-            Outcome::Failed(reason) => {
-                increment(&self.not_served, reason as usize);
-                failed
-            }
+            Outcome::Forwarded => forwarded,
+            Outcome::Refused(_) => refused,
+            Outcome::Failed(_) => failed,
         };
         histogram.observe(duration.as_secs_f64());
     }
 
     fn totals(&self) -> [u64; 3] {
-        let sum = |refusals: bool| {
-            let reasons = Reason::ALL.iter().zip(&self.not_served);
-            let of_kind = reasons.filter(|(reason, _)| reason.is_refusal() == refusals);
-            of_kind.map(|(_, counter)| counter.get()).sum()
-        };
-        [self.forwarded.get(), sum(true), sum(false)]
+        let refused = self.all.not_served(Reason::is_refusal);
+        let failed = self.all.not_served(|reason| !reason.is_refusal());
+        [self.all.forwarded.get(), refused, failed]
     }
 
     fn let_in(&self) -> [u64; 3] {
-        let sum = |counts: fn(Reason) -> bool| {
-            let reasons = Reason::ALL.iter().zip(&self.not_served);
-            let counted = reasons.filter(|(reason, _)| counts(**reason));
-            counted.map(|(_, counter)| counter.get()).sum()
-        };
         let refused = |reason: Reason| {
             reason.is_refusal() && !matches!(reason, Reason::UnknownClient | Reason::Blocked)
         };
@@ -220,7 +244,12 @@ impl Requests {
                     | Reason::UpstreamBroken
             )
         };
-        [self.forwarded.get(), sum(refused), sum(failed)]
+        let all = &self.all;
+        [
+            all.forwarded.get(),
+            all.not_served(refused),
+            all.not_served(failed),
+        ]
     }
 }
 
@@ -239,13 +268,13 @@ impl Connections {
         let connections = counters(
             registry,
             "connections_total",
-            "Connections let in, and closed at the door and why.",
+            "Connections by whether they were let in. Refused ones were closed before a request was read, for the reason given.",
             &["outcome", "reason"],
         )?;
         let closed = counters(
             registry,
             "connections_closed_total",
-            "Connections that were let in and have ended, and why.",
+            "Connections that were let in and have ended, by what ended them.",
             &["reason"],
         )?;
         let refused =
@@ -276,7 +305,7 @@ impl WouldRefuse {
         let would = counters(
             registry,
             "would_refuse_total",
-            "Requests, and connections, that another mode would have refused.",
+            "Requests that another mode would have refused: normal, while the mode is observe, and known-only, while it is not in force. With a reason that begins with connection_: connections that normal would have closed.",
             &["mode", "reason"],
         )?;
         let counter = |mode: Mode, reason: &str| {

@@ -3,6 +3,7 @@
 
 mod access;
 mod closing;
+mod families;
 mod firsts;
 mod metrics;
 mod scrape;
@@ -62,6 +63,8 @@ pub struct Facts<'request> {
     pub outcome: Outcome,
     /// The client.
     pub client: IpAddr,
+    /// Whether the client is a known customer, by its address or by its pass.
+    pub known: bool,
     /// The method; empty when the head was not understood.
     pub method: &'request str,
     /// The host that was asked for.
@@ -98,7 +101,8 @@ pub struct Account {
 impl Account {
     /// Accounts for one request.
     pub fn request(&self, facts: &Facts) {
-        self.metrics.request(facts.outcome, facts.duration);
+        self.metrics
+            .request(facts.outcome, facts.duration, facts.known);
         self.log.request(facts);
         // How long a tunnel was open says nothing about the app.
         if facts.outcome == Outcome::Forwarded && facts.status != 101 {

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use prometheus::core::Collector;
+use prometheus::Result;
 use prometheus::proto::MetricFamily;
-use prometheus::{CounterVec, GaugeVec, Opts, Result};
 use tidegate_config::Mode;
 
 use super::LogWriter;
+use super::families::{Families, Values, labelled};
 use crate::admin::wire::Listener;
 use crate::forward::Health;
 use crate::known::Counts;
@@ -22,6 +22,12 @@ pub struct Scrape<'gate> {
     pub connections_open: u32,
     /// Connections that may be open.
     pub connections_limit: u32,
+    /// How many of those only known clients get.
+    pub reserved_for_known: u32,
+    /// Requests in flight, of which there may be as many as connections.
+    pub in_flight: u32,
+    /// TLS handshakes under way, and how many may be.
+    pub tls_handshakes: [u32; 2],
     /// The mode and its end.
     pub mode: Record,
     /// Clients and tenants with a live bucket.
@@ -65,39 +71,81 @@ impl Scrape<'_> {
         let reloaded = f64::from(u8::from(self.last_reload_successful));
         out.gauge(
             "config_last_reload_successful",
-            "Whether the last reload was taken over.",
+            "1 when the configuration in force is that of the last reload, 0 when that one was refused and what was in force before still is.",
             reloaded,
         )?;
         let build = vec![(vec![env!("CARGO_PKG_VERSION")], 1.0)];
         out.gauges(
             "build_info",
-            "1, with the version as a label.",
+            "Always 1; its label tells the version that runs.",
             &["version"],
             build,
         )?;
         Ok(out.0)
     }
 
+    fn caps(&self, out: &mut Families) -> Result<()> {
+        let [handshakes, most_handshakes] = self.tls_handshakes;
+        for (name, help, value) in [
+            (
+                "connections_open",
+                "Connections of clients that are open now.",
+                self.connections_open,
+            ),
+            (
+                "connections_limit",
+                "Connections that may be open, and requests that may be in flight: connections.total, or less where the limit of open files is too low for that.",
+                self.connections_limit,
+            ),
+            (
+                "connections_reserved_for_known",
+                "Of the limit, connections and requests in flight that only known customers get.",
+                self.reserved_for_known,
+            ),
+            (
+                "requests_in_flight",
+                "Requests that were let in and have not ended. There may be as many as connections.",
+                self.in_flight,
+            ),
+            (
+                "tls_handshakes",
+                "TLS handshakes that are under way now.",
+                handshakes,
+            ),
+            (
+                "tls_handshakes_limit",
+                "TLS handshakes that may be under way: connections.tls_handshakes.",
+                most_handshakes,
+            ),
+        ] {
+            out.gauge(name, help, f64::from(value))?;
+        }
+        Ok(())
+    }
+
     fn caps_and_mode(&self, out: &mut Families) -> Result<()> {
-        let [open, limit] = [self.connections_open, self.connections_limit].map(f64::from);
-        out.gauge("connections_open", "Connections open now.", open)?;
-        out.gauge("connections_limit", "Connections that may be open.", limit)?;
+        self.caps(out)?;
         let active = |mode: Mode| f64::from(u8::from(self.mode.mode == mode));
         let modes = vec![
             (vec!["observe"], active(Mode::Observe)),
             (vec!["normal"], active(Mode::Normal)),
             (vec!["known-only"], active(Mode::KnownOnly)),
         ];
-        out.gauges("mode", "1 for the mode in force.", &["mode"], modes)?;
+        out.gauges(
+            "mode",
+            "1 for the mode in force, 0 for the others.",
+            &["mode"],
+            modes,
+        )?;
         out.gauge(
             "known_only_admit_unknown_ratio",
-            "The share of unknown clients that known-only lets in, from 0 to 1.",
+            "The share of unknown clients that known-only lets in, from 0 to 1: --admit-unknown.",
             self.mode.admit_unknown.ratio(),
         )?;
         let end = self.mode.until.unwrap_or(0) as f64;
         out.gauge(
             "mode_end_timestamp_seconds",
-            "When the mode ends by itself; 0 when it does not.",
+            "When the mode ends by itself, in seconds since 1970; 0 when it does not.",
             end,
         )
     }
@@ -106,15 +154,19 @@ impl Scrape<'_> {
         let tracked = self.clients_tracked as f64;
         out.gauge(
             "clients_tracked",
-            "Buckets of clients and tenants that are in use.",
+            "Clients, networks, tenants and routes that the limiter counts now, each in a bucket of its table.",
             tracked,
         )?;
         let max = self.clients_tracked_max as f64;
-        out.gauge("clients_tracked_max", "Buckets that there are.", max)?;
+        out.gauge(
+            "clients_tracked_max",
+            "Buckets in the table of the limiter: client.max_tracked, rounded up.",
+            max,
+        )?;
         let evictions = vec![(vec![], self.evictions as f64)];
         out.counters(
             "client_evictions_total",
-            "Buckets in use that were taken for another client.",
+            "Buckets that were in use and were taken for another client, as there was no room. Who lost one begins with a full burst again.",
             &[],
             evictions,
         )?;
@@ -125,26 +177,26 @@ impl Scrape<'_> {
         ];
         out.gauges(
             "known_prefixes",
-            "Prefixes of known customers.",
+            "Prefixes of known customers, by who said so: files, operators, or the app.",
             &["source"],
             known,
         )?;
         let rejected = f64::from(u8::from(self.known_files_rejected));
         out.gauge(
             "known_files_rejected",
-            "Whether files of known customers have changed and were not taken over.",
+            "1 while files of known customers have changed and were not taken over, as something is wrong in them; who was known before still is.",
             rejected,
         )?;
         let [taken, rejected] = self.known_files_changes.map(|count| count as f64);
         out.counters(
             "known_files_changes_total",
-            "Changes of files of known customers that were seen by watching them.",
+            "Changes of the files of known customers that the gate has noticed by itself, by whether they were taken over.",
             &["outcome"],
             vec![(vec!["taken"], taken), (vec!["rejected"], rejected)],
         )?;
         out.gauge(
             "blocks",
-            "Prefixes that operators blocked.",
+            "Prefixes that operators have blocked and whose time has not passed.",
             self.blocks as f64,
         )
     }
@@ -159,7 +211,7 @@ impl Scrape<'_> {
         ];
         out.counters(
             "confirmations_total",
-            "Responses that confirmed a customer, by what became of that.",
+            "Responses by which the app confirmed a customer: accepted, dropped because too many came at once, or unattributed because a trusted proxy did not name the client.",
             &["outcome"],
             confirmations,
         )?;
@@ -171,14 +223,14 @@ impl Scrape<'_> {
         ];
         out.counters(
             "passes_total",
-            "Passes given to clients, requests let in by theirs alone, and requests with an invalid one.",
+            "Passes: issued to customers, requests of unknown addresses that only theirs let in, and requests with an invalid one (forged, expired or revoked).",
             &["event"],
             passes,
         )?;
         let evicted = vec![(vec![], self.learned.evicted as f64)];
         out.counters(
             "learned_evictions_total",
-            "Learned prefixes that left because there were too many.",
+            "Learned customers that were forgotten before their time, as there were more than known.learn.max.",
             &[],
             evicted,
         )?;
@@ -189,7 +241,7 @@ impl Scrape<'_> {
         });
         out.gauges(
             "learned_store_problem",
-            "1 for what is wrong with the store of learned customers.",
+            "1 for what is wrong with the store of learned customers, else 0. The gate goes on with those in memory.",
             &["problem"],
             problems.into(),
         )
@@ -215,7 +267,7 @@ impl Scrape<'_> {
         ];
         out.counters(
             "log_lines_total",
-            "Lines of the access log by what became of them.",
+            "Lines of the access log by what became of them: written, left out by the sample, left out by the budget, or lost because the disk did not take them.",
             &["outcome"],
             lines,
         )?;
@@ -225,7 +277,7 @@ impl Scrape<'_> {
         ];
         out.counters(
             "log_bytes_total",
-            "Bytes of the access log by what became of them.",
+            "Bytes of the access log by what became of their lines; a line that the sample left out has none.",
             &["outcome"],
             bytes,
         )
@@ -250,7 +302,7 @@ impl Scrape<'_> {
         });
         out.gauges(
             "certificate_expiry_timestamp_seconds",
-            "When a certificate of a listener ends to be valid.",
+            "When a certificate of a TLS listener ends to be valid, in seconds since 1970.",
             &["listener", "certificate"],
             ends.collect(),
         )
@@ -265,20 +317,20 @@ impl Scrape<'_> {
         };
         out.gauges(
             "upstream_resolved_timestamp_seconds",
-            "When all of an upstream's names last had an answer; 0 for never.",
+            "When all names of an upstream last had an answer, in seconds since 1970; 0 for never. Addresses that were known stay in use.",
             &["upstream"],
             each(|health| health.resolved_at),
         )?;
         out.gauges(
             "upstream_last_success_timestamp_seconds",
-            "When an upstream last answered a request; 0 for never.",
+            "When an upstream last answered a request, in seconds since 1970; 0 for never.",
             &["upstream"],
             each(|health| health.last_success),
         )?;
         let servers = labelled("available", each(|health| health.servers as u64));
         out.gauges(
             "upstream_servers",
-            "Addresses of an upstream.",
+            "Addresses of an upstream that requests are spread over.",
             &["upstream", "state"],
             servers,
         )?;
@@ -286,51 +338,9 @@ impl Scrape<'_> {
         requests.extend(labelled("failed", each(|health| health.failed)));
         out.counters(
             "upstream_requests_total",
-            "Requests sent to an upstream by how they ended.",
+            "Requests for an upstream, by whether it answered. What the client broke off is in neither.",
             &["upstream", "outcome"],
             requests,
         )
-    }
-}
-
-/// The same values with one more label.
-fn labelled<'scrape>(label: &'scrape str, values: Values<'scrape>) -> Values<'scrape> {
-    let with_label = |(mut labels, value): (Vec<&'scrape str>, f64)| {
-        labels.push(label);
-        (labels, value)
-    };
-    values.into_iter().map(with_label).collect()
-}
-
-/// Values of one metric by the values of its labels.
-type Values<'scrape> = Vec<(Vec<&'scrape str>, f64)>;
-
-/// Metrics that are made for one scrape.
-#[derive(Default)]
-struct Families(Vec<MetricFamily>);
-
-impl Families {
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<()> {
-        self.gauges(name, help, &[], vec![(vec![], value)])
-    }
-
-    fn gauges(&mut self, name: &str, help: &str, labels: &[&str], values: Values) -> Result<()> {
-        let gauges = GaugeVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
-        for (labels, value) in values {
-            gauges.get_metric_with_label_values(&labels)?.set(value);
-        }
-        self.0.extend(gauges.collect());
-        Ok(())
-    }
-
-    fn counters(&mut self, name: &str, help: &str, labels: &[&str], values: Values) -> Result<()> {
-        let counters = CounterVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
-        for (labels, value) in values {
-            counters
-                .get_metric_with_label_values(&labels)?
-                .inc_by(value);
-        }
-        self.0.extend(counters.collect());
-        Ok(())
     }
 }

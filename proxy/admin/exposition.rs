@@ -39,9 +39,13 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let gate = &admin.gate;
+    let policy = gate.policy.load();
     let scrape = Scrape {
         connections_open: gate.connections.get(),
-        connections_limit: gate.policy.load().caps.total.get(),
+        connections_limit: policy.caps.total.get(),
+        reserved_for_known: policy.caps.reserved_for_known,
+        in_flight: gate.in_flight.get(),
+        tls_handshakes: [gate.handshakes.get(), policy.tls_handshakes.get()],
         mode: gate.mode.record(),
         clients_tracked: admin.tracked.get(&gate.limits.table),
         clients_tracked_max: gate.limits.table.capacity(),

@@ -55,6 +55,8 @@ pub struct Exchange {
     pub tenant: Option<Box<str>>,
     /// The client, as it is counted.
     pub client_key: Key,
+    /// Whether it is a known customer, by its address or by its pass.
+    pub known: bool,
     /// What its response may say about the client.
     pub confirmable: Option<Confirmable>,
     /// How passes are given.
@@ -157,6 +159,7 @@ impl Exchange {
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),
             client: self.client,
+            known: self.known,
             method: ending.method,
             host: ending.host,
             path: ending.path,

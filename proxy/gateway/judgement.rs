@@ -100,6 +100,7 @@ impl Judge<'_> {
             client: identity.client,
             tenant: tenant.map(Box::from),
             client_key: identity.client_key,
+            known: is_customer(case),
             confirmable: confirmable(policy, identity.client),
             passes: policy.pass.clone(),
             pass: case.request.pass.held().map(|held| held.pass),
@@ -262,6 +263,7 @@ impl Judge<'_> {
         self.gate.account.request(&Facts {
             outcome: Outcome::Refused(refusal.reason),
             client: identity.client,
+            known: is_customer(case),
             method: head.method,
             host: head.authority,
             path: head.path,
@@ -291,6 +293,7 @@ impl Judge<'_> {
         self.gate.account.request(&Facts {
             outcome: Outcome::of(reason),
             client: self.caller.address,
+            known: false,
             method: "",
             host: "",
             path: "",
@@ -304,6 +307,11 @@ impl Judge<'_> {
         });
         Reply::to_failure(reason, false)
     }
+}
+
+/// Whether the client is a known customer, by its address or by its pass.
+fn is_customer(case: &Case) -> bool {
+    case.request.known || case.request.pass.held().is_some()
 }
 
 /// What is known of a request before it is decided.

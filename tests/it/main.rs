@@ -16,6 +16,8 @@ mod harness;
 mod addresses;
 /// The admin side: verbs, the API, and those who abuse its socket.
 mod admin;
+/// The alerts of deploy/prometheus fire when they should, and lead to what to do.
+mod alerts;
 /// The audit log: who changed what, when, why and until when.
 mod auditing;
 /// Blocks: at once, in every mode, until their end, across restarts, and not by accident.
@@ -36,6 +38,8 @@ mod client_certificates;
 mod config_errors;
 /// Tenants told by secrets, which are listed by their SHA-256 and never written down.
 mod credentials;
+/// The dashboard of deploy/grafana loads, and each of its queries finds something.
+mod dashboard;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
 /// The door: who is let in while places, files or the mode allow few, and what is told of the rest.
@@ -75,6 +79,8 @@ mod learning;
 mod limiting;
 /// What is counted and written down: the exposition, health, the access log.
 mod metrics;
+/// docs/metrics.md says of every metric what the gate does.
+mod metrics_documented;
 /// Tenants that operators move to another tier, and back.
 mod moving_tenants;
 /// IPv6 networks: all clients of one share a budget.

@@ -44,10 +44,15 @@ fn every_metric_of_the_contract_is_there_from_the_first_scrape_on() {
     let text = exposition(&gate);
     for (name, kind) in [
         ("requests_total", "counter"),
+        ("known_requests_total", "counter"),
         ("request_duration_seconds", "histogram"),
         ("connections_total", "counter"),
         ("connections_open", "gauge"),
         ("connections_limit", "gauge"),
+        ("connections_reserved_for_known", "gauge"),
+        ("requests_in_flight", "gauge"),
+        ("tls_handshakes", "gauge"),
+        ("tls_handshakes_limit", "gauge"),
         ("mode", "gauge"),
         ("mode_end_timestamp_seconds", "gauge"),
         ("would_refuse_total", "counter"),
@@ -102,6 +107,26 @@ fn the_mode_is_a_metric_with_its_end() {
     );
     let end = gate.status()["mode"]["until"].as_f64().unwrap();
     assert_eq!(gate.metric("tidegate_mode_end_timestamp_seconds"), end);
+}
+
+#[test]
+fn requests_of_known_customers_are_counted_by_themselves() {
+    let app = App::echoing_paths();
+    let gate = Gate::before(&app, "[client]\nlimit = { rate = \"1/h\", burst = 3 }");
+    let ends = |metric: &str| {
+        [("forwarded", "none"), ("refused", "client_rate")].map(|(outcome, reason)| {
+            gate.metric(&format!(
+                "tidegate_{metric}{{outcome=\"{outcome}\",reason=\"{reason}\"}}"
+            ))
+        })
+    };
+    assert_eq!(gate.get("/").status, 200);
+    assert_eq!(ends("known_requests_total"), [0.0, 0.0], "nobody is known");
+    gate.verb(&["known", "add", "127.0.0.1"]).good();
+    let statuses = [(); 4].map(|()| gate.get("/").status);
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    assert_eq!(ends("known_requests_total"), [2.0, 2.0]);
+    assert_eq!(ends("requests_total"), [3.0, 2.0], "they are in all, too");
 }
 
 #[test]

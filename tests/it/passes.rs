@@ -115,6 +115,8 @@ fn who_has_one_is_let_in_from_any_address() {
         ["issued", "let_in", "invalid"].map(|event| events(&gate, event)),
         [1.0, 3.0, 0.0]
     );
+    let known = "tidegate_known_requests_total{outcome=\"forwarded\",reason=\"none\"}";
+    assert_eq!(gate.metric(known), 3.0, "who has one is a known customer");
 }
 
 #[test]

@@ -10,21 +10,25 @@ mod app;
 mod certificates;
 mod client;
 mod crowd;
+mod exposition;
 pub mod frames;
 mod gate;
 mod latch;
 mod load;
 mod multiplexed;
+mod promql;
 mod tool;
 
 pub use app::{App, Reply, Request, read_head, unused_address};
 pub use certificates::{Authority, Issued, Trust, http2_listener, tls_listener};
 pub use client::{Connection, Response};
 pub use crowd::{PROXIED, client, get_as};
+pub use exposition::{Exposition, Family};
 pub use gate::{Folder, Gate, Output, tidegate, with_upstream};
 pub use latch::Latch;
 pub use load::Load;
 pub use multiplexed::{Answer, Http2, Pending, request};
+pub use promql::selectors;
 pub use tool::{Process, tool};
 
 use std::time::{Duration, Instant};
