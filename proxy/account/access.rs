@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tidegate_config::Sample;
+use tidegate_config::{Log, Sample};
 
 use super::firsts::Firsts;
-use super::{Facts, LogWriter, Outcome};
+use super::{Class, Facts, LogWriter, Outcome};
 use crate::clock;
 use crate::door::DoorReason;
 use crate::pass::Id;
@@ -83,9 +83,10 @@ impl AccessLog {
         }
     }
 
-    /// Changes what is sampled.
-    pub fn set_sample(&self, sample: Sample) {
-        self.sample.store(std::sync::Arc::new(sample));
+    /// Goes on as the configuration says, but for where.
+    pub fn configure(&self, log: &Log) {
+        self.sample.store(std::sync::Arc::new(log.sample));
+        self.writer.set_rotate(log.rotate);
     }
 
     /// Where the lines go, for its counters.
@@ -96,13 +97,13 @@ impl AccessLog {
     /// Writes one outcome, if the sample says so.
     pub(super) fn request(&self, facts: &Facts) {
         let sample = self.sample.load();
-        let rate = match facts.outcome {
-            Outcome::Forwarded => sample.forwarded,
-            Outcome::Refused(_) => sample.refused,
-            Outcome::Failed(_) => sample.failed,
+        let (class, rate) = match facts.outcome {
+            Outcome::Forwarded => (Class::Forwarded, sample.forwarded),
+            Outcome::Refused(_) => (Class::Refused, sample.refused),
+            Outcome::Failed(_) => (Class::Failed, sample.failed),
         };
-        if self.is_sampled(rate) {
-            self.write(&Line::new(facts, rate));
+        if self.is_sampled(class, rate) {
+            self.write(class, &Line::new(facts, rate));
         }
     }
 
@@ -113,8 +114,8 @@ impl AccessLog {
             true => 1.0,
             false => self.sample.load().refused,
         };
-        if self.is_sampled(rate) {
-            self.write(&ConnectionLine {
+        if self.is_sampled(Class::Connection, rate) {
+            let line = ConnectionLine {
                 time: jiff::Timestamp::now(),
                 event: "connection",
                 outcome: "refused",
@@ -123,23 +124,25 @@ impl AccessLog {
                 listener: listener.ip(),
                 port: listener.port(),
                 sample_rate: rate,
-            });
+            };
+            self.write(Class::Connection, &line);
         }
     }
 
-    fn is_sampled(&self, rate: f64) -> bool {
+    fn is_sampled(&self, class: Class, rate: f64) -> bool {
         let sampled = fastrand::f64() < rate;
         if !sampled {
-            self.writer.counters.sampled_out.fetch_add(1, Relaxed);
+            let tally = self.writer.counts.of(class);
+            tally.sampled_out.fetch_add(1, Relaxed);
         }
         sampled
     }
 
-    fn write(&self, line: &impl Serialize) {
+    fn write(&self, class: Class, line: &impl Serialize) {
         let mut text = Vec::with_capacity(512);
         if serde_json::to_writer(&mut text, line).is_ok() {
             text.push(b'\n');
-            self.writer.clone().line(&text);
+            self.writer.line(class, text);
         }
     }
 }

@@ -3,18 +3,23 @@
 
 mod access;
 mod closing;
+mod counts;
+mod file;
 mod firsts;
 mod metrics;
 mod scrape;
 mod slow;
 mod writer;
+mod writing;
 
 pub use access::{AccessLog, Line};
 pub use closing::Closing;
+pub use counts::{Class, Counts, Tallied, Tally};
 pub use metrics::Metrics;
 pub use scrape::Scrape;
 pub use slow::Slow;
-pub use writer::{LogCounters, LogWriter, Opened};
+pub use writer::{LogWriter, Opened};
+pub use writing::WritingGuard;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -194,13 +194,14 @@ impl Scrape<'_> {
     }
 
     fn log(&self, out: &mut Families) -> Result<()> {
-        let counters = &self.log.counters;
+        let counts = &self.log.counts;
         let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
+        let access = counts.access();
         let lines = vec![
-            (vec!["written"], self.log.written() as f64),
-            (vec!["sampled_out"], count(&counters.sampled_out)),
-            (vec!["over_budget"], count(&counters.over_budget)),
-            (vec!["lost"], self.log.lost() as f64),
+            (vec!["written"], access.written as f64),
+            (vec!["sampled_out"], access.sampled_out as f64),
+            (vec!["over_budget"], access.over_budget as f64),
+            (vec!["lost"], access.lost as f64),
         ];
         out.counters(
             "log_lines_total",
@@ -209,14 +210,21 @@ impl Scrape<'_> {
             lines,
         )?;
         let bytes = vec![
-            (vec!["written"], count(&counters.written_bytes)),
-            (vec!["over_budget"], count(&counters.over_budget_bytes)),
+            (vec!["written"], count(&counts.written_bytes)),
+            (vec!["over_budget"], count(&counts.over_budget_bytes)),
+            (vec!["lost"], count(&counts.lost_bytes)),
         ];
         out.counters(
             "log_bytes_total",
             "Bytes of the access log by what became of them.",
             &["outcome"],
             bytes,
+        )?;
+        let failing = f64::from(u8::from(self.log.problem().is_some()));
+        out.gauge(
+            "log_failing",
+            "1 while the access log cannot be written: its lines are lost.",
+            failing,
         )
     }
 

@@ -45,7 +45,7 @@ const MESSAGES: u64 = 64 * 1024;
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let origin = Origin::of_this_process().context("how this program was started")?;
-    let (messages, _guard) = LogWriter::stderr(MESSAGES);
+    let (messages, _guard) = LogWriter::stderr(MESSAGES)?;
     start_messages(messages);
     // Before anything can go wrong: what does is told there.
     let predecessor = arguments.take_over.as_deref().map(Predecessor::connect);

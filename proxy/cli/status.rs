@@ -102,6 +102,13 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         "access log   {} lines written, {} sampled out, {} over budget, {} lost",
         log.written, log.sampled_out, log.over_budget, log.lost
     )?;
+    if let Some(problem) = &log.problem {
+        writeln!(
+            out,
+            "             CANNOT BE WRITTEN: {}",
+            output::plain(problem)
+        )?;
+    }
     write_origin(status, now, out)
 }
 

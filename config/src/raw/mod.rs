@@ -29,7 +29,9 @@ pub(crate) use written::Written;
 use crate::share::Share;
 use crate::{
     checked::{AddressFrom, Mode, Per, Rate, Server, TenantFrom},
-    literal::{Bandwidth, BodySize, Deadline, HostName, LeastRate, Method, PathPrefix, Stay},
+    literal::{
+        Bandwidth, BodySize, Deadline, FileSize, HostName, LeastRate, Method, PathPrefix, Stay,
+    },
 };
 
 /// The configuration of Tidegate, a rate-limiting reverse proxy.
@@ -362,6 +364,22 @@ pub(crate) struct Log {
     pub(crate) sample: Sample,
     /// The most that is written: KiB, MiB or GiB per second. Default: "64KiB/s".
     pub(crate) budget: Option<Written<Bandwidth>>,
+    /// When a new file is begun, and how many earlier ones are kept.
+    #[serde(default)]
+    pub(crate) rotate: Rotate,
+}
+
+/// When a new file of the log is begun, and how many earlier ones are kept beside
+/// it: FILE.1 is the last of those.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "size": "64MiB", "keep": 4 }))]
+pub(crate) struct Rotate {
+    /// The most that one file has: KiB, MiB or GiB. Default: "64MiB".
+    pub(crate) size: Option<Written<FileSize>>,
+    /// How many earlier files are kept. Default: 4.
+    #[schemars(range(min = 1, max = 99), example = 4)]
+    pub(crate) keep: Option<u32>,
 }
 
 /// Which share of the requests gets a line, from 0 (none) to 1 (all).
