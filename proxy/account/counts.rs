@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use serde::Serialize;
+
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -29,7 +31,7 @@ pub struct Tally {
 }
 
 /// A [`Tally`] at some time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tallied {
     /// In the log.
     pub written: u64,
@@ -41,11 +43,14 @@ pub struct Tallied {
     pub lost: u64,
 }
 
+/// All classes at some time, in the order of [`Class`].
+pub(super) type Snapshot = [Tallied; 4];
+
 /// What became of all lines, exactly.
 #[derive(Debug, Default)]
 pub struct Counts {
     classes: [Tally; 4],
-    /// Bytes that were written.
+    /// Bytes that were written, those of summaries included.
     pub written_bytes: AtomicU64,
     /// Bytes of lines over the budget.
     pub over_budget_bytes: AtomicU64,
@@ -85,8 +90,13 @@ impl Counts {
 
     /// All lines of the access log.
     pub fn access(&self) -> Tallied {
-        let classes = self.classes.iter().map(Tally::now);
+        let classes = self.snapshot().into_iter();
         classes.fold(Tallied::default(), Tallied::plus)
+    }
+
+    /// Each class as it is now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.classes.each_ref().map(Tally::now)
     }
 }
 
@@ -103,6 +113,20 @@ impl Tally {
 }
 
 impl Tallied {
+    /// Whether everything was written.
+    pub(super) fn is_whole(&self) -> bool {
+        self.sampled_out + self.over_budget + self.lost == 0
+    }
+
+    pub(super) fn since(self, before: &Tallied) -> Tallied {
+        Tallied {
+            written: self.written.saturating_sub(before.written),
+            sampled_out: self.sampled_out.saturating_sub(before.sampled_out),
+            over_budget: self.over_budget.saturating_sub(before.over_budget),
+            lost: self.lost.saturating_sub(before.lost),
+        }
+    }
+
     fn plus(self, other: Tallied) -> Tallied {
         Tallied {
             written: self.written + other.written,

@@ -9,6 +9,7 @@ mod firsts;
 mod metrics;
 mod scrape;
 mod slow;
+mod summary;
 mod writer;
 mod writing;
 

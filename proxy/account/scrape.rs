@@ -216,7 +216,7 @@ impl Scrape<'_> {
         ];
         out.counters(
             "log_bytes_total",
-            "Bytes of the access log by what became of them.",
+            "Bytes of the access log by what became of them; its summaries are in those written.",
             &["outcome"],
             bytes,
         )?;

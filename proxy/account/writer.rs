@@ -12,6 +12,7 @@ use tidegate_config::{Log, LogFile, Rotate};
 
 use super::counts::{Class, Counts};
 use super::file::RotatingFile;
+use super::summary::Summary;
 use super::writing::{self, Queue, Sink, WritingGuard};
 
 /// How long the disk may take until somebody is told that the file was opened anew.
@@ -45,7 +46,9 @@ impl LogWriter {
                 (Sink::File(file), Some(path.clone()))
             }
         };
-        let (mut writer, guard) = Self::to("log", sink, config.budget)?;
+        let counts = Arc::<Counts>::default();
+        let summary = Summary::new(counts.clone());
+        let (mut writer, guard) = Self::to("log", sink, config.budget, counts, Some(summary))?;
         writer.file = file;
         writer.rotate = rotate;
         Ok((writer, guard))
@@ -56,12 +59,23 @@ impl LogWriter {
     /// # Errors
     /// When the thread cannot be had.
     pub fn stderr(budget: u64) -> io::Result<Opened> {
-        Self::to("messages", Sink::stream(io::stderr())?, budget)
+        Self::to(
+            "messages",
+            Sink::stream(io::stderr())?,
+            budget,
+            Arc::default(),
+            None,
+        )
     }
 
-    fn to(name: &str, sink: Sink, budget: u64) -> io::Result<Opened> {
-        let counts = Arc::<Counts>::default();
-        let (queue, guard) = writing::start(name, sink, counts.clone())?;
+    fn to(
+        name: &str,
+        sink: Sink,
+        budget: u64,
+        counts: Arc<Counts>,
+        summary: Option<Summary>,
+    ) -> io::Result<Opened> {
+        let (queue, guard) = writing::start(name, sink, counts.clone(), summary)?;
         let bytes = u32::try_from(budget).unwrap_or(u32::MAX);
         let quota = Quota::per_second(NonZeroU32::new(bytes).unwrap_or(NonZeroU32::MIN));
         let writer = LogWriter {

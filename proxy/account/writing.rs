@@ -5,18 +5,21 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::counts::{Class, Counts};
 use super::file::RotatingFile;
+use super::summary::Summary;
 
 /// Lines that wait for the disk; more are lost and counted.
 const QUEUE: usize = 8192;
 /// Between two tries of a log that cannot be written.
 const RETRY: Duration = Duration::from_secs(1);
+/// Between two looks at the time, when there is nothing to write.
+const TICK: Duration = Duration::from_millis(500);
 /// How long what is queued may take to be written at the end.
 const END: Duration = Duration::from_secs(1);
 
@@ -97,6 +100,7 @@ pub(super) fn start(
     name: &str,
     sink: Sink,
     counts: Arc<Counts>,
+    summary: Option<Summary>,
 ) -> io::Result<(Queue, WritingGuard)> {
     let (entries, waiting) = sync_channel(QUEUE);
     let (ending, done) = sync_channel(0);
@@ -106,6 +110,7 @@ pub(super) fn start(
     });
     let mut writing = Writing {
         sink,
+        summary,
         shared: shared.clone(),
         again: None,
     };
@@ -157,17 +162,56 @@ impl Shared {
 struct Writing {
     sink: Sink,
     shared: Arc<Shared>,
+    /// What tells of what was held back.
+    summary: Option<Summary>,
     /// When a log that cannot be written is tried again.
     again: Option<Instant>,
 }
 
 impl Writing {
     fn write_all_of(&mut self, waiting: &Receiver<Entry>) {
-        while let Ok(entry) = waiting.recv() {
-            self.take(entry);
-            if self.shared.ended.load(Relaxed) {
+        loop {
+            match waiting.recv_timeout(TICK) {
+                Ok(entry) => self.take(entry),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let ended = self.shared.ended.load(Relaxed);
+            if ended {
                 waiting.try_iter().for_each(|entry| self.take(entry));
+            }
+            let now = Instant::now();
+            // A log that could not be written is tried with what was lost.
+            let is_due = match self.again {
+                Some(again) => now >= again,
+                None => self
+                    .summary
+                    .as_ref()
+                    .is_some_and(|summary| summary.is_due(now)),
+            };
+            if is_due || ended {
+                self.sum_up(now);
+            }
+            if ended {
                 return;
+            }
+        }
+    }
+
+    fn sum_up(&mut self, now: Instant) {
+        let due = self.summary.as_mut().and_then(|summary| summary.due(now));
+        let Some(due) = due else {
+            // As after a reopening that failed.
+            if self.again.is_some() {
+                self.write(&[]);
+            }
+            return;
+        };
+        if self.write(&due.line) {
+            let bytes = due.line.len() as u64;
+            self.shared.counts.written_bytes.fetch_add(bytes, Relaxed);
+            if let Some(summary) = &mut self.summary {
+                summary.told(due);
             }
         }
     }
@@ -182,7 +226,10 @@ impl Writing {
                 let reopened = self.sink.reopen().map_err(|error| error.to_string());
                 match &reopened {
                     Ok(()) => self.again = None,
-                    Err(problem) => self.notice(Some(problem.clone())),
+                    Err(problem) => {
+                        self.again = Some(Instant::now() + RETRY);
+                        self.notice(Some(problem.clone()));
+                    }
                 }
                 // Nobody waits any longer when it took too long.
                 let _ = answer.try_send(reopened);

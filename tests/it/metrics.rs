@@ -171,11 +171,18 @@ fn a_draining_gate_lives_and_is_not_ready() {
 fn the_log_has_one_line_an_outcome_with_what_is_known_of_it() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, "");
-    gate.send(
+    // Each in a connection of its own: the line of the one is awaited before the next is sent.
+    for (sent, request) in [
         "POST /form?password=secret HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 3\r\n\r\nabc",
-    );
-    gate.send("GET http://shop.test?token=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n");
-    gate.send("TRACE /x?key=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+        "GET http://shop.test?token=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+        "TRACE /x?key=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        gate.send(request);
+        gate.log(sent + 1);
+    }
     let lines = gate.log(3);
     assert_eq!(lines.len(), 3);
     let form = &lines[0];
