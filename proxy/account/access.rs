@@ -70,6 +70,8 @@ struct ConnectionLine {
 pub struct AccessLog {
     writer: LogWriter,
     sample: ArcSwap<Sample>,
+    /// The first refused requests of each client, and its first connections that were closed.
+    refused: Firsts,
     connections: Firsts,
 }
 
@@ -79,6 +81,7 @@ impl AccessLog {
         AccessLog {
             writer,
             sample: ArcSwap::from_pointee(sample),
+            refused: Firsts::new(),
             connections: Firsts::new(),
         }
     }
@@ -94,12 +97,17 @@ impl AccessLog {
         &self.writer
     }
 
-    /// Writes one outcome, if the sample says so.
+    /// Writes one outcome, if it is one of the client's first few refusals or the sample says so. The
+    /// first few stand for themselves alone, each other one for as many as its rate says: together
+    /// they are as many as there were.
     pub(super) fn request(&self, facts: &Facts) {
         let sample = self.sample.load();
         let (class, rate) = match facts.outcome {
             Outcome::Forwarded => (Class::Forwarded, sample.forwarded),
-            Outcome::Refused(_) => (Class::Refused, sample.refused),
+            Outcome::Refused(_) => (
+                Class::Refused,
+                self.rate(&self.refused, facts.client, sample.refused),
+            ),
             Outcome::Failed(_) => (Class::Failed, sample.failed),
         };
         if self.is_sampled(class, rate) {
@@ -107,13 +115,10 @@ impl AccessLog {
         }
     }
 
-    /// Writes a connection that was closed at the door, if it is one of the client's first few or the
-    /// sample says so. The first few stand for themselves alone.
+    /// Writes a connection that was closed at the door, as if it was a refused
+    /// request.
     pub(super) fn connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
-        let rate = match self.connections.is_one(client, clock::unix_seconds()) {
-            true => 1.0,
-            false => self.sample.load().refused,
-        };
+        let rate = self.rate(&self.connections, client, self.sample.load().refused);
         if self.is_sampled(Class::Connection, rate) {
             let line = ConnectionLine {
                 time: jiff::Timestamp::now(),
@@ -126,6 +131,14 @@ impl AccessLog {
                 sample_rate: rate,
             };
             self.write(Class::Connection, &line);
+        }
+    }
+
+    /// The rate at which this one of a client is sampled.
+    fn rate(&self, firsts: &Firsts, client: IpAddr, others: f64) -> f64 {
+        match others < 1.0 && firsts.is_one(client, clock::unix_seconds()) {
+            true => 1.0,
+            false => others,
         }
     }
 

@@ -228,6 +228,36 @@ fn what_was_held_back_is_told_at_the_end_to_the_last_line() {
 }
 
 #[test]
+fn the_first_refusals_of_each_client_have_a_line_that_stands_for_itself() {
+    let app = App::echoing_paths();
+    let trust = "[client]\naddress_from = \"x-forwarded-for\"\ntrusted_proxies = [\"127.0.0.1\"]\nlimit = { rate = \"1/h\", burst = 1 }";
+    let log = "[log]\nfile = \"firsts.log\"\nsample = { forwarded = 0.0, refused = 0.0 }";
+    let gate = Gate::before(&app, &format!("{trust}\n{log}"));
+    let mut connection = gate.connect();
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        for number in 0..20 {
+            let field = format!("X-Forwarded-For: {client}");
+            connection.get_with(&format!("/{number}"), &[&field]);
+        }
+    }
+    eventually("each to be accounted for", || {
+        count(&gate, "sampled_out") >= 34.0
+    });
+    let told = lines(&gate.folder.path("firsts.log"));
+    let of = |client: &str| -> Vec<&str> {
+        let own = told.iter().filter(|line| line["client.address"] == client);
+        own.map(|line| line["url.path"].as_str().unwrap()).collect()
+    };
+    // A minute that ends in between gives each three more.
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        let own = of(client);
+        assert_eq!(own[..3], ["/1", "/2", "/3"], "the first of {client}");
+        assert!(own.len() <= 6, "{own:?}");
+    }
+    assert!(told.iter().all(|line| line["sample_rate"] == 1.0));
+}
+
+#[test]
 fn what_is_held_back_is_told_while_it_goes_on() {
     let app = App::echoing_paths();
     let log = "[log]\nfile = \"sum.log\"\nsample = { forwarded = 0.0 }\nbudget = \"1KiB/s\"";

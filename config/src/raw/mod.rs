@@ -390,7 +390,8 @@ pub(crate) struct Sample {
     /// Of the requests that were forwarded and answered. Default: 0.01.
     #[schemars(range(min = 0.0, max = 1.0), example = 0.01)]
     pub(crate) forwarded: Option<f64>,
-    /// Of the requests that were refused. Default: 0.001.
+    /// Of the requests that were refused; the first three of a client in a minute
+    /// always get one. Default: 0.001.
     #[schemars(range(min = 0.0, max = 1.0), example = 0.001)]
     pub(crate) refused: Option<f64>,
     /// Of the requests that were forwarded and failed. Default: 1.0.
