@@ -2,7 +2,6 @@
 //! things.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
@@ -81,15 +80,15 @@ impl AccessLog {
         AccessLog {
             writer,
             sample: ArcSwap::from_pointee(sample),
-            refused: Firsts::new(),
-            connections: Firsts::new(),
+            refused: Firsts::of_clients(),
+            connections: Firsts::of_clients(),
         }
     }
 
     /// Goes on as the configuration says, but for where.
     pub fn configure(&self, log: &Log) {
         self.sample.store(std::sync::Arc::new(log.sample));
-        self.writer.set_rotate(log.rotate);
+        self.writer.configure(log);
     }
 
     /// Where the lines go, for its counters.
@@ -136,7 +135,7 @@ impl AccessLog {
 
     /// The rate at which this one of a client is sampled.
     fn rate(&self, firsts: &Firsts, client: IpAddr, others: f64) -> f64 {
-        match others < 1.0 && firsts.is_one(client, clock::unix_seconds()) {
+        match others < 1.0 && firsts.is_of_client(client, clock::unix_seconds()) {
             true => 1.0,
             false => others,
         }
@@ -145,8 +144,7 @@ impl AccessLog {
     fn is_sampled(&self, class: Class, rate: f64) -> bool {
         let sampled = fastrand::f64() < rate;
         if !sampled {
-            let tally = self.writer.counts.of(class);
-            tally.sampled_out.fetch_add(1, Relaxed);
+            self.writer.counts().of(class).sampled_out();
         }
         sampled
     }

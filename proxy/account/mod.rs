@@ -2,10 +2,12 @@
 //! is kept of the last hour. The only writer of all of them.
 
 mod access;
+mod allowance;
 mod closing;
 mod counts;
 mod file;
 mod firsts;
+mod messages;
 mod metrics;
 mod scrape;
 mod slow;
@@ -14,8 +16,10 @@ mod writer;
 mod writing;
 
 pub use access::{AccessLog, Line};
+pub use allowance::Allowance;
 pub use closing::Closing;
 pub use counts::{Class, Counts, Tallied, Tally};
+pub use messages::Messages;
 pub use metrics::Metrics;
 pub use scrape::Scrape;
 pub use slow::Slow;

@@ -1,13 +1,11 @@
 //! The metrics that are read off the running gate when somebody asks.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, Opts, Result};
 use tidegate_config::Mode;
 
-use super::LogWriter;
+use super::{Class, LogWriter};
 use crate::admin::wire::Listener;
 use crate::forward::Health;
 use crate::known::Counts;
@@ -194,9 +192,7 @@ impl Scrape<'_> {
     }
 
     fn log(&self, out: &mut Families) -> Result<()> {
-        let counts = &self.log.counts;
-        let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
-        let access = counts.access();
+        let access = self.log.counts().access();
         let lines = vec![
             (vec!["written"], access.written as f64),
             (vec!["sampled_out"], access.sampled_out as f64),
@@ -209,16 +205,30 @@ impl Scrape<'_> {
             &["outcome"],
             lines,
         )?;
+        let [written, over_budget, lost] = access.bytes.map(|bytes| bytes as f64);
         let bytes = vec![
-            (vec!["written"], count(&counts.written_bytes)),
-            (vec!["over_budget"], count(&counts.over_budget_bytes)),
-            (vec!["lost"], count(&counts.lost_bytes)),
+            (vec!["written"], written),
+            (vec!["over_budget"], over_budget),
+            (vec!["lost"], lost),
         ];
         out.counters(
             "log_bytes_total",
             "Bytes of the access log by what became of them; its summaries are in those written.",
             &["outcome"],
             bytes,
+        )?;
+        let messages = self.log.counts().of(Class::Message).now();
+        let messages = vec![
+            (vec!["written"], messages.written as f64),
+            (vec!["repeated"], messages.sampled_out as f64),
+            (vec!["over_budget"], messages.over_budget as f64),
+            (vec!["lost"], messages.lost as f64),
+        ];
+        out.counters(
+            "messages_total",
+            "Messages of the gate itself by what became of them.",
+            &["outcome"],
+            messages,
         )?;
         let failing = f64::from(u8::from(self.log.problem().is_some()));
         out.gauge(

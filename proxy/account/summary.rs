@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::counts::{Counts, Snapshot, Tallied};
+use super::allowance::Allowance;
+use super::counts::{Snapshot, Tallied};
 
 /// Between two summaries.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// All that became of lines since the last one, exactly: also of those that were written, so that the
+/// All that became of lines, and of messages, since the last one, exactly: also of those that were written, so that the
 /// counts of a time with a summary stand in it alone.
 #[derive(Debug, Serialize)]
 struct Line {
@@ -22,12 +23,13 @@ struct Line {
     refused: Tallied,
     failed: Tallied,
     connections: Tallied,
+    messages: Tallied,
 }
 
 /// Tells of what was held back.
 #[derive(Debug)]
 pub(super) struct Summary {
-    counts: Arc<Counts>,
+    allowance: Arc<Allowance>,
     told: Snapshot,
     since: Instant,
 }
@@ -43,10 +45,10 @@ pub(super) struct Due {
 
 impl Summary {
     /// Of what becomes of lines from now on.
-    pub(super) fn new(counts: Arc<Counts>) -> Self {
+    pub(super) fn new(allowance: Arc<Allowance>) -> Self {
         Summary {
-            told: counts.snapshot(),
-            counts,
+            told: allowance.counts.snapshot(),
+            allowance,
             since: Instant::now(),
         }
     }
@@ -58,13 +60,13 @@ impl Summary {
 
     /// What was held back since the last one; nothing when everything was written.
     pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
-        let upto = self.counts.snapshot();
-        let [forwarded, refused, failed, connections] = since(&self.told, &upto);
-        let all = [forwarded, refused, failed, connections];
-        if all.iter().all(Tallied::is_whole) {
+        let upto = self.allowance.counts.snapshot();
+        let news = since(&self.told, &upto);
+        if news.iter().all(Tallied::is_whole) {
             (self.told, self.since) = (upto, now);
             return None;
         }
+        let [forwarded, refused, failed, connections, messages] = news;
         let passed = now.saturating_duration_since(self.since);
         let mut line = serde_json::to_vec(&Line {
             time: jiff::Timestamp::now(),
@@ -74,6 +76,7 @@ impl Summary {
             refused,
             failed,
             connections,
+            messages,
         })
         .ok()?;
         line.push(b'\n');
@@ -89,7 +92,7 @@ impl Summary {
 fn since(before: &Snapshot, now: &Snapshot) -> Snapshot {
     let mut since = *now;
     for (now, before) in since.iter_mut().zip(before) {
-        *now = now.since(before);
+        *now = now.since(*before);
     }
     since
 }
@@ -105,14 +108,15 @@ mod tests {
 
     #[test]
     fn nothing_is_told_of_a_time_in_which_everything_was_written() {
-        let counts = Arc::<Counts>::default();
-        let mut summary = Summary::new(counts.clone());
+        let allowance = Allowance::new(1024);
+        let mut summary = Summary::new(allowance.clone());
+        let of = |class| allowance.counts.of(class);
         let later = summary.since + EVERY;
         assert!(!summary.is_due(later - Duration::from_millis(1)) && summary.is_due(later));
-        counts.written(Class::Failed, 10);
+        of(Class::Failed).written(10);
         assert!(summary.due(later).is_none());
         assert!(!summary.is_due(later), "the next time begins");
-        counts.over_budget(Class::Failed, 10);
+        of(Class::Failed).over_budget(10);
         let due = summary.due(later + EVERY).unwrap();
         assert_eq!(
             line(&due)["failed"]["written"],
@@ -123,13 +127,14 @@ mod tests {
 
     #[test]
     fn what_could_not_be_told_is_told_with_the_next_one() {
-        let counts = Arc::<Counts>::default();
-        let mut summary = Summary::new(counts.clone());
+        let allowance = Allowance::new(1024);
+        let mut summary = Summary::new(allowance.clone());
+        let of = |class| allowance.counts.of(class);
         let start = summary.since;
-        counts.lost(Class::Refused, 10);
+        of(Class::Refused).lost(10);
         assert!(summary.due(start + EVERY).is_some(), "and not written");
-        counts.lost(Class::Refused, 10);
-        counts.written(Class::Connection, 10);
+        of(Class::Refused).lost(10);
+        of(Class::Connection).written(10);
         let due = summary.due(start + 2 * EVERY).unwrap();
         let told = line(&due);
         assert_eq!(told["event.name"], "log.summary");

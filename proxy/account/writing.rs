@@ -7,10 +7,11 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
-use super::counts::{Class, Counts};
+use super::allowance::Allowance;
+use super::counts::Class;
 use super::file::RotatingFile;
 use super::summary::Summary;
 
@@ -70,9 +71,9 @@ pub(super) struct Queue {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    counts: Arc<Counts>,
+    allowance: Arc<Allowance>,
     /// Why lines cannot be written.
     problem: Mutex<Option<String>>,
     ended: AtomicBool,
@@ -99,14 +100,15 @@ impl Drop for WritingGuard {
 pub(super) fn start(
     name: &str,
     sink: Sink,
-    counts: Arc<Counts>,
+    allowance: Arc<Allowance>,
     summary: Option<Summary>,
 ) -> io::Result<(Queue, WritingGuard)> {
     let (entries, waiting) = sync_channel(QUEUE);
     let (ending, done) = sync_channel(0);
     let shared = Arc::new(Shared {
-        counts,
-        ..Shared::default()
+        allowance,
+        problem: Mutex::default(),
+        ended: AtomicBool::new(false),
     });
     let mut writing = Writing {
         sink,
@@ -135,7 +137,7 @@ impl Queue {
         if let Err(TrySendError::Full(entry) | TrySendError::Disconnected(entry)) = sent
             && let Entry::Line(class, line) = entry
         {
-            self.shared.counts.lost(class, line.len());
+            self.shared.allowance.counts.of(class).lost(line.len());
         }
     }
 
@@ -209,7 +211,8 @@ impl Writing {
         };
         if self.write(&due.line) {
             let bytes = due.line.len() as u64;
-            self.shared.counts.written_bytes.fetch_add(bytes, Relaxed);
+            let counts = &self.shared.allowance.counts;
+            counts.summaries.fetch_add(bytes, Relaxed);
             if let Some(summary) = &mut self.summary {
                 summary.told(due);
             }
@@ -218,10 +221,14 @@ impl Writing {
 
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Line(class, line) => match self.write(&line) {
-                true => self.shared.counts.written(class, line.len()),
-                false => self.shared.counts.lost(class, line.len()),
-            },
+            Entry::Line(class, line) => {
+                let written = self.write(&line);
+                let tally = self.shared.allowance.counts.of(class);
+                match written {
+                    true => tally.written(line.len()),
+                    false => tally.lost(line.len()),
+                }
+            }
             Entry::Reopen(answer) => {
                 let reopened = self.sink.reopen().map_err(|error| error.to_string());
                 match &reopened {
@@ -252,7 +259,11 @@ impl Writing {
     }
 
     fn notice(&self, problem: Option<String>) {
-        let before = std::mem::replace(&mut *self.shared.problem(), problem.clone());
+        let before = mem::replace(&mut *self.shared.problem(), problem.clone());
+        if self.summary.is_none() {
+            // Messages that cannot be written are not told of by messages.
+            return;
+        }
         match (before, &problem) {
             (None, Some(problem)) => {
                 tracing::error!("the log cannot be written: {problem}; its lines are lost");

@@ -284,7 +284,6 @@ fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()
         ("metrics.address", running.metrics != wanted.metrics),
         ("state.directory", running.state != wanted.state),
         ("log.file", running.log.file != wanted.log.file),
-        ("log.budget", running.log.budget != wanted.log.budget),
     ];
     let asked: Vec<&str> = fixed
         .iter()

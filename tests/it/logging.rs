@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{App, Folder, Gate, ROOMY, eventually, tool, with_upstream};
+use crate::harness::{App, Folder, Gate, Load, ROOMY, eventually, tool, with_upstream};
 
 const ALL: &str = "sample = { forwarded = 1.0, refused = 1.0, failed = 1.0 }\nbudget = \"1MiB/s\"";
 
@@ -287,6 +287,52 @@ fn an_end_in_which_nothing_was_held_back_has_no_summary() {
         (lines.len(), &lines[0]["outcome"]),
         (1, &"forwarded".into())
     );
+}
+
+#[test]
+fn a_flood_of_lines_does_not_silence_the_gate() {
+    let app = App::echoing_paths();
+    let log = "[log]\nfile = \"flood.log\"\nsample = { refused = 1.0 }\nbudget = \"4KiB/s\"";
+    let limit = "[client]\nlimit = { rate = \"1/h\", burst = 1 }";
+    let gate = Gate::before(&app, &format!("{limit}\n{log}"));
+    let flood = Load::from(&["127.0.0.1"], &gate);
+    eventually("lines to be over the budget", || {
+        count(&gate, "over_budget") > 100.0
+    });
+    gate.verb(&["reload"]).good();
+    eventually("the gate to say so", || {
+        gate.has_said("reloaded: 0 changes")
+    });
+    let config = gate.folder.path("tidegate.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("4KiB/s", "64MiB/s")).unwrap();
+    gate.verb(&["reload"]).good();
+    let over = count(&gate, "over_budget");
+    flood.wait_for(1000);
+    assert_eq!(
+        count(&gate, "over_budget"),
+        over,
+        "the budget is another one"
+    );
+    flood.stop();
+}
+
+#[test]
+fn the_same_words_are_said_a_few_times_and_counted() {
+    let app = App::echoing_paths();
+    let gate = gate_into(Folder::new(), &app, "access.log", "");
+    for _ in 0..25 {
+        gate.verb(&["log", "reopen"]).good();
+    }
+    let repeated = gate.metric("tidegate_messages_total{outcome=\"repeated\"}");
+    // Ten seconds that end in between let some more be said.
+    assert!((10.0..=20.0).contains(&repeated), "{repeated}");
+    eventually("the others to be said", || {
+        said(&gate, "the log was opened anew") as f64 == 25.0 - repeated
+    });
+    let status = gate.verb(&["status"]).good();
+    let told = format!("own messages {repeated} repeated, 0 over budget, 0 lost");
+    assert!(status.contains(&told), "{status}");
 }
 
 /// A gate whose folder `logs` is a file system of 64 KiB that nobody else sees.

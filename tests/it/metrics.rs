@@ -58,6 +58,8 @@ fn every_metric_of_the_contract_is_there_from_the_first_scrape_on() {
         ("known_files_looks_total", "counter"),
         ("log_lines_total", "counter"),
         ("log_bytes_total", "counter"),
+        ("log_failing", "gauge"),
+        ("messages_total", "counter"),
         ("upstream_requests_total", "counter"),
         ("upstream_resolved_timestamp_seconds", "gauge"),
         ("upstream_last_success_timestamp_seconds", "gauge"),
@@ -307,7 +309,8 @@ fn a_flood_does_not_exceed_the_budget_of_the_log() {
         lines("written") + lines("over_budget") == 2_000.0
     });
     assert!(lines("over_budget") > 1_500.0);
-    let allowed = 1024.0 * (1.0 + started.elapsed().as_secs_f64());
+    // So small a budget lets a few lines come at once.
+    let allowed = 4096.0 + 1024.0 * started.elapsed().as_secs_f64();
     let written = gate.metric("tidegate_log_bytes_total{outcome=\"written\"}");
     assert!(
         written <= allowed,

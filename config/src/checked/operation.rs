@@ -124,7 +124,7 @@ pub struct Log {
     pub file: LogFile,
     /// Which share of the requests gets a line.
     pub sample: Sample,
-    /// The most that is written, in bytes per second.
+    /// The most that is written, messages of the gate included, in bytes per second.
     pub budget: u64,
     /// When a file is replaced by a new one, and how many are kept.
     pub rotate: Rotate,

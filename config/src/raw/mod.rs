@@ -362,7 +362,8 @@ pub(crate) struct Log {
     /// Which share of the requests gets a line.
     #[serde(default)]
     pub(crate) sample: Sample,
-    /// The most that is written: KiB, MiB or GiB per second. Default: "64KiB/s".
+    /// The most that is written, messages of the gate included: KiB, MiB or GiB
+    /// per second. Default: "64KiB/s".
     pub(crate) budget: Option<Written<Bandwidth>>,
     /// When a new file is begun, and how many earlier ones are kept.
     #[serde(default)]

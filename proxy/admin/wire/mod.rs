@@ -195,6 +195,22 @@ pub struct Log {
     /// Why it cannot be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What the gate itself says.
+    #[serde(default)]
+    pub messages: Messages,
+}
+
+/// Messages of the gate by what became of them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Messages {
+    /// Written to the standard error.
+    pub written: u64,
+    /// Left out because the same had just been said several times.
+    pub repeated: u64,
+    /// Left out by the budget.
+    pub over_budget: u64,
+    /// Lost to a standard error that nobody read.
+    pub lost: u64,
 }
 
 /// The answer to `POST /v1/log/reopen`.
