@@ -18,7 +18,7 @@ use tidegate_limit::KeyHasher;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::account::LogWriter;
+use crate::account::{Allowance, LogWriter};
 use crate::admin::{self, Addresses, Admin, End, Ending, Rates, Tracked};
 use crate::audit::Audit;
 use crate::build::{Built, Inputs};
@@ -41,7 +41,7 @@ const RUNTIME_END: Duration = Duration::from_secs(2);
 const STORE_TAKEN: Duration = Duration::from_secs(2);
 
 /// Serves until a signal says otherwise, or another process goes on with it. `origin` is how that one
-/// is started, `predecessor` what this one takes over from.
+/// is started, `predecessor` what this one takes over from, `allowance` what it may write.
 ///
 /// # Errors
 /// When something it needs to start is not to be had: a port, a socket, memory, a file.
@@ -49,6 +49,7 @@ pub fn run(
     config: Config,
     origin: Origin,
     mut predecessor: Option<&mut Predecessor>,
+    allowance: Arc<Allowance>,
 ) -> anyhow::Result<()> {
     let inputs = Inputs::read(config)?;
     let config = &inputs.config;
@@ -69,7 +70,7 @@ pub fn run(
         })?;
     }
     let (log, log_guard) =
-        LogWriter::open(&config.log).with_context(|| match &config.log.file {
+        LogWriter::open(&config.log, allowance).with_context(|| match &config.log.file {
             LogFile::Stdout => "log.file".to_owned(),
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;

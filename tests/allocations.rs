@@ -111,10 +111,9 @@ fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_lin
             .into_iter()
             .collect()
     });
-    gate.account.log.set_sample(tidegate_config::Sample {
-        refused: 0.0,
-        ..Default::default()
-    });
+    let mut log = tidegate_config::Log::default();
+    log.sample.refused = 0.0;
+    gate.account.log.configure(&log);
     let listener = ([127, 0, 0, 1], 80).into();
     let refuse = || {
         gate.account

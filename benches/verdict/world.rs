@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tidegate::account::{AccessLog, Account, LogWriter, Metrics, Slow};
+use tidegate::account::{AccessLog, Account, Allowance, LogWriter, Metrics, Slow};
 use tidegate::claims::Permits;
 use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
@@ -86,7 +86,8 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
     let policy = Policy::new(&config, &upstreams.collect(), &roster, &[], &limits);
     // Never opened but for a save, which nobody asks for.
     let nowhere = StateFile::new("/nonexistent".as_ref(), "mode.json");
-    let (log, _) = LogWriter::open(&config.log).expect("the null device");
+    let (log, _) =
+        LogWriter::open(&config.log, Allowance::new(config.log.budget)).expect("the null device");
     Gate {
         policy: InForce::of(rules(policy.expect("limits that can be counted"), &limits)),
         known: Published::of(known),

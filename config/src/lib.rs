@@ -53,8 +53,9 @@ use std::time::Duration;
 pub use checked::{
     AddressFrom, Admin, Certificate, Client, ClientCertificates, Config, Connections, Deadlines,
     Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule, Limit, Listed, Listener, Log,
-    LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal, Reopen, Route, RouteLimit,
-    SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream, default_admin_socket,
+    LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal, Reopen, Rotate, Route,
+    RouteLimit, SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream,
+    default_admin_socket,
 };
 pub use error::{Error, Place, Problem};
 pub use share::Share;

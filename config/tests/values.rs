@@ -67,6 +67,7 @@ upstream_response = "60s"
 file = "stdout"
 sample = { forwarded = 0.01, refused = 0.001, failed = 1.0 }
 budget = "64KiB/s"
+rotate = { size = "64MiB", keep = 4 }
 [admin]
 socket = "/run/tidegate/admin.sock"
 [metrics]
@@ -102,6 +103,10 @@ fn the_example_of_the_design_is_read_without_a_warning() {
     assert_eq!(config.known_only.duration, Duration::from_secs(1800));
     assert_eq!(config.log.budget, 64 * 1024);
     assert_eq!(config.log.file, LogFile::Stdout);
+    assert_eq!(
+        (config.log.rotate.size, config.log.rotate.keep),
+        (64 << 20, 4)
+    );
 }
 
 #[test]

@@ -2,14 +2,13 @@
 //! things.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tidegate_config::Sample;
+use tidegate_config::{Log, Sample};
 
 use super::firsts::Firsts;
-use super::{Facts, LogWriter, Outcome};
+use super::{Class, Facts, LogWriter, Outcome};
 use crate::clock;
 use crate::door::DoorReason;
 use crate::pass::Id;
@@ -70,6 +69,8 @@ struct ConnectionLine {
 pub struct AccessLog {
     writer: LogWriter,
     sample: ArcSwap<Sample>,
+    /// The first refused requests of each client, and its first connections that were closed.
+    refused: Firsts,
     connections: Firsts,
 }
 
@@ -79,13 +80,15 @@ impl AccessLog {
         AccessLog {
             writer,
             sample: ArcSwap::from_pointee(sample),
-            connections: Firsts::new(),
+            refused: Firsts::of_clients(),
+            connections: Firsts::of_clients(),
         }
     }
 
-    /// Changes what is sampled.
-    pub fn set_sample(&self, sample: Sample) {
-        self.sample.store(std::sync::Arc::new(sample));
+    /// Goes on as the configuration says, but for where.
+    pub fn configure(&self, log: &Log) {
+        self.sample.store(std::sync::Arc::new(log.sample));
+        self.writer.configure(log);
     }
 
     /// Where the lines go, for its counters.
@@ -93,28 +96,30 @@ impl AccessLog {
         &self.writer
     }
 
-    /// Writes one outcome, if the sample says so.
+    /// Writes one outcome, if it is one of the client's first few refusals or the sample says so. The
+    /// first few stand for themselves alone, each other one for as many as its rate says: together
+    /// they are as many as there were.
     pub(super) fn request(&self, facts: &Facts) {
         let sample = self.sample.load();
-        let rate = match facts.outcome {
-            Outcome::Forwarded => sample.forwarded,
-            Outcome::Refused(_) => sample.refused,
-            Outcome::Failed(_) => sample.failed,
+        let (class, rate) = match facts.outcome {
+            Outcome::Forwarded => (Class::Forwarded, sample.forwarded),
+            Outcome::Refused(_) => (
+                Class::Refused,
+                self.rate(&self.refused, facts.client, sample.refused),
+            ),
+            Outcome::Failed(_) => (Class::Failed, sample.failed),
         };
-        if self.is_sampled(rate) {
-            self.write(&Line::new(facts, rate));
+        if self.is_sampled(class, rate) {
+            self.write(class, &Line::new(facts, rate));
         }
     }
 
-    /// Writes a connection that was closed at the door, if it is one of the client's first few or the
-    /// sample says so. The first few stand for themselves alone.
+    /// Writes a connection that was closed at the door, as if it was a refused
+    /// request.
     pub(super) fn connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
-        let rate = match self.connections.is_one(client, clock::unix_seconds()) {
-            true => 1.0,
-            false => self.sample.load().refused,
-        };
-        if self.is_sampled(rate) {
-            self.write(&ConnectionLine {
+        let rate = self.rate(&self.connections, client, self.sample.load().refused);
+        if self.is_sampled(Class::Connection, rate) {
+            let line = ConnectionLine {
                 time: jiff::Timestamp::now(),
                 event: "connection",
                 outcome: "refused",
@@ -123,23 +128,32 @@ impl AccessLog {
                 listener: listener.ip(),
                 port: listener.port(),
                 sample_rate: rate,
-            });
+            };
+            self.write(Class::Connection, &line);
         }
     }
 
-    fn is_sampled(&self, rate: f64) -> bool {
+    /// The rate at which this one of a client is sampled.
+    fn rate(&self, firsts: &Firsts, client: IpAddr, others: f64) -> f64 {
+        match others < 1.0 && firsts.is_of_client(client, clock::unix_seconds()) {
+            true => 1.0,
+            false => others,
+        }
+    }
+
+    fn is_sampled(&self, class: Class, rate: f64) -> bool {
         let sampled = fastrand::f64() < rate;
         if !sampled {
-            self.writer.counters.sampled_out.fetch_add(1, Relaxed);
+            self.writer.counts().of(class).sampled_out();
         }
         sampled
     }
 
-    fn write(&self, line: &impl Serialize) {
+    fn write(&self, class: Class, line: &impl Serialize) {
         let mut text = Vec::with_capacity(512);
         if serde_json::to_writer(&mut text, line).is_ok() {
             text.push(b'\n');
-            self.writer.clone().line(&text);
+            self.writer.line(class, text);
         }
     }
 }

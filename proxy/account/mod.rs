@@ -2,20 +2,30 @@
 //! only writer of both.
 
 mod access;
+mod allowance;
 mod closing;
+mod counts;
 mod families;
+mod file;
 mod firsts;
+mod messages;
 mod metrics;
 mod scrape;
 mod slow;
+mod summary;
 mod writer;
+mod writing;
 
 pub use access::{AccessLog, Line};
+pub use allowance::Allowance;
 pub use closing::Closing;
+pub use counts::{Class, Counts, Tallied, Tally};
+pub use messages::Messages;
 pub use metrics::Metrics;
 pub use scrape::Scrape;
 pub use slow::Slow;
-pub use writer::{LogCounters, LogWriter, Opened};
+pub use writer::{LogWriter, Opened};
+pub use writing::WritingGuard;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -1,13 +1,11 @@
 //! The metrics that are read off the running gate when somebody asks.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use prometheus::Result;
 use prometheus::proto::MetricFamily;
 use tidegate_config::Mode;
 
-use super::LogWriter;
 use super::families::{Families, Values, labelled};
+use super::{Class, LogWriter};
 use crate::admin::wire::Listener;
 use crate::forward::Health;
 use crate::known::Counts;
@@ -257,13 +255,12 @@ impl Scrape<'_> {
     }
 
     fn log(&self, out: &mut Families) -> Result<()> {
-        let counters = &self.log.counters;
-        let count = |counter: &AtomicU64| counter.load(Relaxed) as f64;
+        let access = self.log.counts().access();
         let lines = vec![
-            (vec!["written"], self.log.written() as f64),
-            (vec!["sampled_out"], count(&counters.sampled_out)),
-            (vec!["over_budget"], count(&counters.over_budget)),
-            (vec!["lost"], self.log.lost() as f64),
+            (vec!["written"], access.written as f64),
+            (vec!["sampled_out"], access.sampled_out as f64),
+            (vec!["over_budget"], access.over_budget as f64),
+            (vec!["lost"], access.lost as f64),
         ];
         out.counters(
             "log_lines_total",
@@ -271,15 +268,36 @@ impl Scrape<'_> {
             &["outcome"],
             lines,
         )?;
+        let [written, over_budget, lost] = access.bytes.map(|bytes| bytes as f64);
         let bytes = vec![
-            (vec!["written"], count(&counters.written_bytes)),
-            (vec!["over_budget"], count(&counters.over_budget_bytes)),
+            (vec!["written"], written),
+            (vec!["over_budget"], over_budget),
+            (vec!["lost"], lost),
         ];
         out.counters(
             "log_bytes_total",
-            "Bytes of the access log by what became of their lines; a line that the sample left out has none.",
+            "Bytes of the access log by what became of their lines, its summaries among those written; a line that the sample left out has none.",
             &["outcome"],
             bytes,
+        )?;
+        let messages = self.log.counts().of(Class::Message).now();
+        let messages = vec![
+            (vec!["written"], messages.written as f64),
+            (vec!["repeated"], messages.sampled_out as f64),
+            (vec!["over_budget"], messages.over_budget as f64),
+            (vec!["lost"], messages.lost as f64),
+        ];
+        out.counters(
+            "messages_total",
+            "Messages of the gate itself by what became of them.",
+            &["outcome"],
+            messages,
+        )?;
+        let failing = f64::from(u8::from(self.log.problem().is_some()));
+        out.gauge(
+            "log_failing",
+            "1 while the access log cannot be written: its lines are lost.",
+            failing,
         )
     }
 

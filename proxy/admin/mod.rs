@@ -19,7 +19,7 @@ pub use problem::Problem;
 pub use socket::Socket;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -168,6 +168,23 @@ impl Admin {
         ))
     }
 
+    /// Opens the log's file anew.
+    fn reopen_log(&self) -> Result<wire::LogReopened, String> {
+        let writer = self.gate.account.log.writer();
+        let file = writer.file().map(Path::to_owned);
+        match writer.reopen() {
+            Ok(()) => {
+                tracing::info!("the log was opened anew");
+                Ok(wire::LogReopened { file })
+            }
+            Err(problem) => {
+                let problem = format!("the log could not be opened anew: {problem}");
+                tracing::error!("{problem}");
+                Err(problem)
+            }
+        }
+    }
+
     /// Where it listens, and with what.
     fn listeners(&self) -> Vec<wire::Listener> {
         let each = self.gate.listeners.iter().zip(&self.addresses.listeners);
@@ -282,11 +299,17 @@ fn spawn_signals(admin: Arc<Admin>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut rotated = signal(SignalKind::user_defined1())?;
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => admin.ending.tell(End::Signal),
                 _ = interrupt.recv() => admin.ending.tell(End::Signal),
+                _ = rotated.recv() => {
+                    let admin = admin.clone();
+                    // What it says is in the gate's messages.
+                    tokio::task::spawn_blocking(move || drop(admin.reopen_log()));
+                }
                 _ = hangup.recv() => {
                     let Ok(turn) = admin.changes.clone().try_read_owned() else {
                         tracing::warn!("not reloaded: an upgrade is under way, which reads the configuration");

@@ -8,6 +8,7 @@ mod generated;
 mod healthcheck;
 mod init;
 mod known;
+mod log;
 mod mode;
 mod output;
 mod pass;
@@ -96,6 +97,9 @@ pub(crate) enum Verb {
     Pass(pass::Verb),
     /// Show every fact and rule that decides about a client's request now
     Explain(explain::Arguments),
+    /// Have the log's file opened anew
+    #[command(subcommand)]
+    Log(log::Verb),
     /// Show who changed what, when, why and until when
     Audit(audit::Arguments),
     /// Exit with 0 when the gate serves, with 1 when it does not
@@ -159,6 +163,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Tenant(verb) => tenant::run(verb, context)?,
         Verb::Pass(verb) => pass::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
+        Verb::Log(verb) => log::run(verb, context)?,
         Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),
         Verb::Schema => generated::schema()?,

@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::{io, thread};
 
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, raise};
-use tidegate_config::{Config, Server};
+use tidegate_config::{Config, Log, Server};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Context;
-use crate::account::LogWriter;
+use crate::account::{Allowance, Messages};
 use crate::server;
 use crate::upgrade::{Origin, Predecessor};
 
@@ -40,17 +41,16 @@ pub(crate) struct Arguments {
     take_over: Option<PathBuf>,
 }
 
-/// Bytes a second of the gate's own messages on standard error.
-const MESSAGES: u64 = 64 * 1024;
-
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let origin = Origin::of_this_process().context("how this program was started")?;
-    let (messages, _guard) = LogWriter::stderr(MESSAGES);
+    // Until the configuration says otherwise.
+    let allowance = Allowance::new(Log::default().budget);
+    let (messages, _guard) = Messages::start(allowance.clone()).context("messages")?;
     start_messages(messages);
     // Before anything can go wrong: what does is told there.
     let predecessor = arguments.take_over.as_deref().map(Predecessor::connect);
     let mut predecessor = predecessor.transpose()?;
-    let served = serve(arguments, context, origin, predecessor.as_mut());
+    let served = serve(arguments, context, origin, predecessor.as_mut(), allowance);
     if let (Err(error), Some(before)) = (&served, &mut predecessor) {
         before.failed(error);
     }
@@ -62,6 +62,7 @@ fn serve(
     context: &Context,
     origin: Origin,
     predecessor: Option<&mut Predecessor>,
+    allowance: Arc<Allowance>,
 ) -> anyhow::Result<()> {
     let mut config = match &arguments.config {
         Some(file) => Config::load(file)?,
@@ -79,11 +80,11 @@ fn serve(
     if arguments.exit_with_stdin {
         end_with_stdin().context("the thread that watches standard input")?;
     }
-    server::run(config, origin, predecessor)
+    server::run(config, origin, predecessor, allowance)
 }
 
 /// Sends the messages of the gate, and those of libraries that no account has, to `messages`.
-fn start_messages(messages: LogWriter) {
+fn start_messages(messages: Messages) {
     let format = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false)

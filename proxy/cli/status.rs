@@ -102,6 +102,21 @@ fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
         "access log   {} lines written, {} sampled out, {} over budget, {} lost",
         log.written, log.sampled_out, log.over_budget, log.lost
     )?;
+    let messages = &log.messages;
+    if messages.repeated + messages.over_budget + messages.lost > 0 {
+        writeln!(
+            out,
+            "             of the gate's own messages {} repeated, {} over budget, {} lost",
+            messages.repeated, messages.over_budget, messages.lost
+        )?;
+    }
+    if let Some(problem) = &log.problem {
+        writeln!(
+            out,
+            "             CANNOT BE WRITTEN: {}",
+            output::plain(problem)
+        )?;
+    }
     write_origin(status, now, out)
 }
 

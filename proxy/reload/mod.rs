@@ -201,9 +201,9 @@ impl Reloader {
         let mut changes = running.changes(&next);
         let mut warnings = next.warnings();
         warnings.extend(listeners.iter().flat_map(listener::warnings));
-        let sample = next.config.log.sample;
+        let log = next.config.log.clone();
         self.publish(next)?;
-        self.gate.account.log.set_sample(sample);
+        self.gate.account.log.configure(&log);
         changes.extend(self.gate.listeners.replace(listeners));
         changes.extend(self.known.replace_files(known));
         self.watched.as_they_are();
@@ -284,7 +284,6 @@ fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()
         ("metrics.address", running.metrics != wanted.metrics),
         ("state.directory", running.state != wanted.state),
         ("log.file", running.log.file != wanted.log.file),
-        ("log.budget", running.log.budget != wanted.log.budget),
     ];
     let asked: Vec<&str> = fixed
         .iter()

@@ -77,6 +77,8 @@ mod known_files;
 mod learning;
 /// Limits of a client: exactly as many requests as its quota allows, and how it is told.
 mod limiting;
+/// The access log on disks that are full, gone or read-only, and through rotations.
+mod logging;
 /// What is counted and written down: the exposition, health, the access log.
 mod metrics;
 /// docs/metrics.md says of every metric what the gate does.

@@ -63,6 +63,8 @@ fn every_metric_of_the_contract_is_there_from_the_first_scrape_on() {
         ("known_files_looks_total", "counter"),
         ("log_lines_total", "counter"),
         ("log_bytes_total", "counter"),
+        ("log_failing", "gauge"),
+        ("messages_total", "counter"),
         ("upstream_requests_total", "counter"),
         ("upstream_resolved_timestamp_seconds", "gauge"),
         ("upstream_last_success_timestamp_seconds", "gauge"),
@@ -196,11 +198,18 @@ fn a_draining_gate_lives_and_is_not_ready() {
 fn the_log_has_one_line_an_outcome_with_what_is_known_of_it() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, "");
-    gate.send(
+    // Each in a connection of its own: the line of the one is awaited before the next is sent.
+    for (sent, request) in [
         "POST /form?password=secret HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 3\r\n\r\nabc",
-    );
-    gate.send("GET http://shop.test?token=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n");
-    gate.send("TRACE /x?key=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+        "GET http://shop.test?token=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+        "TRACE /x?key=secret HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        gate.send(request);
+        gate.log(sent + 1);
+    }
     let lines = gate.log(3);
     assert_eq!(lines.len(), 3);
     let form = &lines[0];
@@ -286,10 +295,9 @@ fn what_is_not_sampled_is_counted_and_not_written() {
     );
     for _ in 0..20 {
         gate.get("/");
-        gate.send("TRACE / HTTP/1.1\r\nHost: test\r\n\r\n");
     }
     eventually("all are counted", || {
-        gate.metric("tidegate_log_lines_total{outcome=\"sampled_out\"}") == 40.0
+        gate.metric("tidegate_log_lines_total{outcome=\"sampled_out\"}") == 20.0
     });
     assert_eq!(
         gate.metric("tidegate_log_lines_total{outcome=\"written\"}"),
@@ -322,13 +330,12 @@ fn a_flood_does_not_exceed_the_budget_of_the_log() {
             "tidegate_log_lines_total{{outcome=\"{outcome}\"}}"
         ))
     };
-    assert_eq!(
-        lines("written") + lines("over_budget"),
-        2_000.0,
-        "each line is accounted for"
-    );
+    eventually("each line is accounted for", || {
+        lines("written") + lines("over_budget") == 2_000.0
+    });
     assert!(lines("over_budget") > 1_500.0);
-    let allowed = 1024.0 * (1.0 + started.elapsed().as_secs_f64());
+    // So small a budget lets a few lines come at once.
+    let allowed = 4096.0 + 1024.0 * started.elapsed().as_secs_f64();
     let written = gate.metric("tidegate_log_bytes_total{outcome=\"written\"}");
     assert!(
         written <= allowed,

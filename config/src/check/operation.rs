@@ -4,9 +4,9 @@ use std::{path::Path, time::Duration};
 
 use super::Folder;
 use crate::{
-    checked::{Admin, Deadlines, KnownOnly, Log, LogFile, Refusal, Reopen, Sample, State},
+    checked::{Admin, Deadlines, KnownOnly, Log, LogFile, Refusal, Reopen, Rotate, Sample, State},
     findings::Findings,
-    literal::{Bandwidth, Deadline, LeastRate, PathPrefix, Stay},
+    literal::{Bandwidth, Deadline, FileSize, LeastRate, PathPrefix, Stay},
     raw::{self, Written},
 };
 
@@ -65,7 +65,13 @@ pub(super) fn log(findings: &mut Findings<'_>, raw: raw::Log, folder: &Folder) -
     let (default, sample) = (Log::default(), Sample::default());
     let file = raw.file.and_then(|written| findings.read(&written));
     let Bandwidth(budget) = findings.read_or(raw.budget, Bandwidth(default.budget));
+    let rotate = default.rotate;
+    let FileSize(size) = findings.read_or(raw.rotate.size, FileSize(rotate.size));
     Log {
+        rotate: Rotate {
+            size,
+            keep: raw.rotate.keep.unwrap_or(rotate.keep),
+        },
         file: match file {
             None => default.file,
             Some(file) if file == Path::new("stdout") => LogFile::Stdout,

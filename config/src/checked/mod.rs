@@ -17,7 +17,7 @@ use serde::Deserialize;
 pub use known::{Known, Learn, LearnRule, Pass};
 pub use limits::{AddressFrom, Client, Connections, Ipv6Network, Limit, Rate};
 pub use operation::{
-    Admin, Deadlines, KnownOnly, Log, LogFile, Metrics, Refusal, Reopen, Sample, State,
+    Admin, Deadlines, KnownOnly, Log, LogFile, Metrics, Refusal, Reopen, Rotate, Sample, State,
     default_admin_socket,
 };
 pub(crate) use routing::RESOLVE_EVERY;

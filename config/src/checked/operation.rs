@@ -124,8 +124,28 @@ pub struct Log {
     pub file: LogFile,
     /// Which share of the requests gets a line.
     pub sample: Sample,
-    /// The most that is written, in bytes per second.
+    /// The most that is written, messages of the gate included, in bytes per second.
     pub budget: u64,
+    /// When a file is replaced by a new one, and how many are kept.
+    pub rotate: Rotate,
+}
+
+/// How a file of lines is kept within a total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotate {
+    /// The most bytes that one file has.
+    pub size: u64,
+    /// How many earlier files are kept beside it.
+    pub keep: u32,
+}
+
+impl Default for Rotate {
+    fn default() -> Rotate {
+        Rotate {
+            size: 64 << 20,
+            keep: 4,
+        }
+    }
 }
 
 impl Default for Log {
@@ -134,6 +154,7 @@ impl Default for Log {
             file: LogFile::Stdout,
             sample: Sample::default(),
             budget: 64 * 1024,
+            rotate: Rotate::default(),
         }
     }
 }

@@ -126,6 +126,28 @@ impl Literal for BodySize {
     }
 }
 
+const FILE_SIZES: &str = r#"such as "1MiB" or "64MiB""#;
+
+/// The most bytes of a file, from 4 KiB to 1,024 GiB.
+#[derive(Debug, PartialEq)]
+pub(crate) struct FileSize(pub(crate) u64);
+
+impl Literal for FileSize {
+    const EXAMPLES: &'static [&'static str] = &["1MiB", "64MiB"];
+    const PATTERN: Option<&'static str> = Some("^[0-9]+(KiB|MiB|GiB)$");
+
+    fn read(text: &str) -> Result<FileSize, String> {
+        let written = bytes(text).filter(|_| !number_and_unit(text).1.eq("B"));
+        let written = written
+            .ok_or_else(|| format!("this is a whole number of KiB, MiB or GiB, {FILE_SIZES}"))?;
+        match written {
+            Some(bytes) if bytes < 4 << 10 => Err(format!("this is at least 4KiB, {FILE_SIZES}")),
+            Some(bytes) if bytes <= 1 << 40 => Ok(FileSize(bytes)),
+            _ => Err(format!("this is at most 1024GiB, {FILE_SIZES}")),
+        }
+    }
+}
+
 /// Reads `64KiB`: `None` when it has another form, `Some(None)` when no counter holds it.
 fn bytes(text: &str) -> Option<Option<u64>> {
     let (number, unit) = number_and_unit(text);
@@ -211,6 +233,17 @@ mod tests {
             "",
         ] {
             assert!(BodySize::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_holds_some_lines_at_least() {
+        assert_eq!(FileSize::read("4KiB"), Ok(FileSize(4096)));
+        assert_eq!(FileSize::read("1024GiB"), Ok(FileSize(1 << 40)));
+        for text in [
+            "3KiB", "0KiB", "8192B", "1MB", "64", "MiB", "1025GiB", "1MiB/s", "off", "",
+        ] {
+            assert!(FileSize::read(text).is_err(), "{text}");
         }
     }
 

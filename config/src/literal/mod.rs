@@ -11,7 +11,7 @@ mod time;
 
 use std::path::PathBuf;
 
-pub(crate) use amount::{Bandwidth, BodySize, LeastRate};
+pub(crate) use amount::{Bandwidth, BodySize, FileSize, LeastRate};
 pub(crate) use network::{HostName, server};
 pub(crate) use request::{FieldName, Method, PathPrefix, Token};
 pub(crate) use tenant::listed as tenant;

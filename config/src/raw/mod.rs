@@ -29,7 +29,9 @@ pub(crate) use written::Written;
 use crate::share::Share;
 use crate::{
     checked::{AddressFrom, Mode, Per, Rate, Server, TenantFrom},
-    literal::{Bandwidth, BodySize, Deadline, HostName, LeastRate, Method, PathPrefix, Stay},
+    literal::{
+        Bandwidth, BodySize, Deadline, FileSize, HostName, LeastRate, Method, PathPrefix, Stay,
+    },
 };
 
 /// The configuration of Tidegate, a rate-limiting reverse proxy.
@@ -360,8 +362,25 @@ pub(crate) struct Log {
     /// Which share of the requests gets a line.
     #[serde(default)]
     pub(crate) sample: Sample,
-    /// The most that is written: KiB, MiB or GiB per second. Default: "64KiB/s".
+    /// The most that is written, messages of the gate included: KiB, MiB or GiB
+    /// per second. Default: "64KiB/s".
     pub(crate) budget: Option<Written<Bandwidth>>,
+    /// When a new file is begun, and how many earlier ones are kept.
+    #[serde(default)]
+    pub(crate) rotate: Rotate,
+}
+
+/// When a new file of the log is begun, and how many earlier ones are kept beside
+/// it: FILE.1 is the last of those.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "size": "64MiB", "keep": 4 }))]
+pub(crate) struct Rotate {
+    /// The most that one file has: KiB, MiB or GiB. Default: "64MiB".
+    pub(crate) size: Option<Written<FileSize>>,
+    /// How many earlier files are kept. Default: 4.
+    #[schemars(range(min = 1, max = 99), example = 4)]
+    pub(crate) keep: Option<u32>,
 }
 
 /// Which share of the requests gets a line, from 0 (none) to 1 (all).
@@ -372,7 +391,8 @@ pub(crate) struct Sample {
     /// Of the requests that were forwarded and answered. Default: 0.01.
     #[schemars(range(min = 0.0, max = 1.0), example = 0.01)]
     pub(crate) forwarded: Option<f64>,
-    /// Of the requests that were refused. Default: 0.001.
+    /// Of the requests that were refused; the first three of a client in a minute
+    /// always get one. Default: 0.001.
     #[schemars(range(min = 0.0, max = 1.0), example = 0.001)]
     pub(crate) refused: Option<f64>,
     /// Of the requests that were forwarded and failed. Default: 1.0.

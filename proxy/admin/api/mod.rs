@@ -5,6 +5,7 @@ mod audit;
 mod blocks;
 mod explain;
 mod known;
+mod log;
 mod mode;
 mod passes;
 mod preview;
@@ -96,16 +97,18 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .route("/v1/reload", post(reload))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
         .route("/v1/upgrade", post(upgrade::upgrade))
+        // Also during an upgrade: who has moved the file away does not ask twice.
+        .route("/v1/log/reopen", post(log::reopen))
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/reopen, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/audit, /v1/reload and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/reopen, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/audit, /v1/reload, /v1/log/reopen and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/reopen, /v1/known/import, /v1/reload and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
+                "what is read is read with GET; /v1/mode, /v1/reopen, /v1/known/import, /v1/reload, /v1/log/reopen and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
             )
         })
         .with_state(admin)
@@ -118,7 +121,6 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
 
 async fn status(State(admin): Shared) -> Json<Status> {
     let gate = &admin.gate;
-    let counters = &gate.account.log.writer().counters;
     let known = admin.reloader.known.counts();
     let [accepted, refused] = gate.account.metrics.connections();
     let upstreams = admin.reloader.upstreams().into_iter();
@@ -164,12 +166,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
         upstreams: upstreams
             .map(|(name, health)| wire::Upstream { name, health })
             .collect(),
-        log: wire::Log {
-            written: gate.account.log.writer().written(),
-            sampled_out: counters.sampled_out.load(Relaxed),
-            over_budget: counters.over_budget.load(Relaxed),
-            lost: gate.account.log.writer().lost(),
-        },
+        log: log::status(&admin),
     })
 }
 

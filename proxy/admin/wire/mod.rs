@@ -185,7 +185,7 @@ pub struct Upstream {
 }
 
 /// Lines of the access log by what became of them.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Log {
     /// Written, or on their way.
     pub written: u64,
@@ -193,8 +193,34 @@ pub struct Log {
     pub sampled_out: u64,
     /// Left out by the budget.
     pub over_budget: u64,
-    /// Lost to a disk that did not keep up.
+    /// Lost to a disk that did not keep up, or took none.
     pub lost: u64,
+    /// Why it cannot be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What the gate itself says.
+    #[serde(default)]
+    pub messages: Messages,
+}
+
+/// Messages of the gate by what became of them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Messages {
+    /// Written to the standard error.
+    pub written: u64,
+    /// Left out because the same had just been said several times.
+    pub repeated: u64,
+    /// Left out by the budget.
+    pub over_budget: u64,
+    /// Lost to a standard error that nobody read.
+    pub lost: u64,
+}
+
+/// The answer to `POST /v1/log/reopen`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogReopened {
+    /// The file that was opened anew; none when the log goes to the standard output.
+    pub file: Option<PathBuf>,
 }
 
 /// `POST /v1/mode`.
