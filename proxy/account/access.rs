@@ -43,7 +43,9 @@ pub struct Line<'request> {
     received: u64,
     #[serde(rename = "http.response.body.size")]
     sent: u64,
-    duration_us: u64,
+    /// In seconds, as OpenTelemetry has it; to the microsecond.
+    #[serde(rename = "http.server.request.duration")]
+    duration: f64,
     sample_rate: f64,
 }
 
@@ -175,7 +177,7 @@ impl<'request> Line<'request> {
             upstream: facts.upstream,
             received: facts.received,
             sent: facts.sent,
-            duration_us: u64::try_from(facts.duration.as_micros()).unwrap_or(u64::MAX),
+            duration: facts.duration.as_micros() as f64 / 1e6,
             sample_rate,
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{App, Folder, Gate, Load, ROOMY, eventually, tool, with_upstream};
+use crate::harness::{App, Folder, Gate, Load, ROOMY, Reply, eventually, tool, with_upstream};
 
 const ALL: &str = "sample = { forwarded = 1.0, refused = 1.0, failed = 1.0 }\nbudget = \"1MiB/s\"";
 
@@ -192,6 +192,39 @@ fn a_folder_that_goes_and_comes_back_is_told_of_once_and_recovered_from() {
     assert_eq!(gate.metric("tidegate_log_failing"), 0.0);
     assert_eq!(said(&gate, "the log cannot be written"), 1);
     assert_eq!(said(&gate, "the log can be written again"), 1);
+}
+
+/// Requests that carry a secret wherever one may stand, and what would break a line of the log.
+const SECRETS: [&str; 12] = [
+    "GET /a?token=sesame HTTP/1.1\r\nHost: test\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer sesame\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: test\r\nCookie: session=sesame\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: test\r\nX-Api-Key: sesame\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: test\r\nReferer: http://test/?sesame\r\n\r\n",
+    "GET http://me:sesame@test/a HTTP/1.1\r\nHost: test\r\n\r\n",
+    "GET /a#sesame HTTP/1.1\r\nHost: test\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: me:sesame@test\r\n\r\n",
+    "TRACE /a?sesame HTTP/1.1\r\nHost: test\r\n\r\n",
+    "GET /\x1b[2J\x07sesame HTTP/1.1\r\nHost: test\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: \"},{sesame\r\n\r\n",
+    "GET /a\u{202e}sesame HTTP/1.1\r\nHost: te\x00st\r\n\r\n",
+];
+
+#[test]
+fn no_secret_is_ever_written_down_and_no_line_breaks() {
+    let app = App::answering(|_| Reply::text("ok"));
+    let tenant = "[tenant]\nfrom = \"header:x-api-key\"\ntier = \"all\"\n[tier.all]\nin_flight = 9";
+    let gate = Gate::before(&app, tenant);
+    for request in SECRETS {
+        gate.send(request);
+    }
+    gate.log(SECRETS.len());
+    let text = fs::read_to_string(gate.folder.path("access.log")).unwrap();
+    assert_eq!(text.lines().count(), SECRETS.len(), "{text}");
+    assert!(!text.contains("sesame"), "{text}");
+    let is_plain = |byte: u8| byte == b'\n' || (0x20..0x7f).contains(&byte);
+    assert!(text.bytes().all(is_plain), "{text}");
+    assert!(!gate.has_said("sesame"), "{:?}", gate.messages());
 }
 
 fn summaries(lines: Vec<Value>) -> Vec<Value> {

@@ -228,6 +228,8 @@ fn the_log_has_one_line_an_outcome_with_what_is_known_of_it() {
         "/form?password=secret".len()
     );
     assert_eq!(form["upstream"], "app");
+    let took = form["http.server.request.duration"].as_f64().unwrap();
+    assert!((0.000_001..20.0).contains(&took), "{took} seconds");
     assert_eq!(form["sample_rate"], 1.0);
     assert_eq!(lines[1]["url.path"], "/");
     assert_eq!(
