@@ -259,6 +259,12 @@ impl Scrape<'_> {
             each(|health| health.resolved_at),
         )?;
         out.gauges(
+            "upstream_addresses_changed_timestamp_seconds",
+            "When an answer last brought other addresses for an upstream; 0 for never.",
+            &["upstream"],
+            each(|health| health.addresses_changed_at),
+        )?;
+        out.gauges(
             "upstream_last_success_timestamp_seconds",
             "When an upstream last answered a request; 0 for never.",
             &["upstream"],

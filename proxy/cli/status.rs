@@ -186,11 +186,27 @@ fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Resul
         health.failed,
         output::ago(health.last_failure, now)
     )?;
-    match &health.problem {
-        Some(problem) => writeln!(
+    if let Some(problem) = &health.problem {
+        writeln!(
             out,
-            "             CANNOT RESOLVE {problem} (last answer {})",
+            "             CANNOT RESOLVE {} (last answer {})",
+            output::plain(problem),
             output::ago(health.resolved_at, now)
+        )?;
+    }
+    if let Some(seconds) = health.silent_seconds {
+        writeln!(
+            out,
+            "             SILENT: no answer for {}, though it was asked; other addresses last came {}",
+            output::duration(seconds),
+            output::ago(health.addresses_changed_at, now)
+        )?;
+    }
+    match health.idle_seconds {
+        Some(seconds) => writeln!(
+            out,
+            "             IDLE: nobody has asked for {}",
+            output::duration(seconds)
         ),
         None => Ok(()),
     }

@@ -2,6 +2,12 @@
 
 mod discovery;
 pub mod fields;
+mod health;
+mod servers;
+mod silence;
 mod upstream;
+mod watch;
 
-pub use upstream::{Health, Upstream};
+pub use health::Health;
+pub use servers::Chosen;
+pub use upstream::Upstream;

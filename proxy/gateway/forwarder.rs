@@ -17,7 +17,7 @@ use super::exchange::{Ending, Exchange};
 use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::door;
-use crate::forward::fields;
+use crate::forward::{Chosen, fields};
 use crate::pass;
 use crate::reason::Reason;
 use crate::refuse::{Reply, wants_html};
@@ -60,11 +60,10 @@ impl ProxyHttp for Forwarder {
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
         let exchange = exchange(context)?;
-        let Some(server) = exchange.upstream.pick(&exchange.tried) else {
+        let Some(server) = exchange.choose() else {
             exchange.failure.get_or_insert(Reason::UpstreamUnresolved);
             return Error::e_explain(ErrorType::ConnectNoRoute, "the upstream has no server");
         };
-        exchange.server = Some(server);
         let mut peer = Box::new(HttpPeer::new(server, false, String::new()));
         let deadlines = &exchange.deadlines;
         let response = match exchange.websocket {
@@ -110,9 +109,10 @@ impl ProxyHttp for Forwarder {
     ) -> Box<Error> {
         if let Some(exchange) = context.as_deref_mut() {
             exchange.failure = Some(reason_of(&error));
-            exchange.tried.extend(exchange.server.take());
+            let server = exchange.server.take();
+            exchange.tried.extend(server.as_ref().map(Chosen::address));
             let more = exchange.tried.len() < MAX_SERVERS
-                && exchange.upstream.pick(&exchange.tried).is_some();
+                && exchange.upstream.has_another(&exchange.tried);
             error.set_retry(more);
         }
         error
@@ -162,6 +162,9 @@ impl ProxyHttp for Forwarder {
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, problem).into_up());
             }
             session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
+        }
+        if let Some(server) = &mut exchange.server {
+            server.answered = true;
         }
         exchange.confirm(session.req_header(), response)?;
         fields::to_client(response);

@@ -122,3 +122,5 @@ mod tls;
 mod upgrades;
 /// Apps that are down, slow, broken, late or not to be found.
 mod upstreams;
+/// What tells that an upstream is silent, idle, or that its names are in trouble.
+mod watching;

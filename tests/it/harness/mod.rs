@@ -15,6 +15,7 @@ mod gate;
 mod latch;
 mod load;
 mod multiplexed;
+mod names;
 mod tool;
 
 pub use app::{App, Reply, Request, read_head, unused_address};
@@ -25,6 +26,7 @@ pub use gate::{Folder, Gate, Output, tidegate, with_upstream};
 pub use latch::Latch;
 pub use load::Load;
 pub use multiplexed::{Answer, Http2, Pending, request};
+pub use names::Names;
 pub use tool::{Process, tool};
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,66 @@
+//! The apps behind the gate.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::network::check_name;
+use crate::{
+    checked::{Server, Upstream},
+    findings::Findings,
+    literal::Deadline,
+    raw,
+};
+
+/// What to write when there is no upstream.
+const NO_UPSTREAM: &str = "found no upstream; write where your app is:
+
+[upstream.app]
+servers = [\"127.0.0.1:3000\"]";
+
+/// At least one upstream.
+pub(super) fn upstreams(
+    findings: &mut Findings<'_>,
+    raw: BTreeMap<String, raw::Upstream>,
+) -> BTreeMap<String, Upstream> {
+    if raw.is_empty() {
+        findings.missing("upstream", NO_UPSTREAM);
+    }
+    raw.into_iter()
+        .map(|(name, raw)| {
+            check_name(findings, "upstream", &name);
+            (name.clone(), upstream(findings, name, raw))
+        })
+        .collect()
+}
+
+fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Upstream {
+    let default = Upstream::new(name, servers(findings, &raw));
+    let mut time = |written, default| {
+        let Deadline(time) = findings.read_or(written, Deadline(default));
+        time
+    };
+    Upstream {
+        resolve_every: time(raw.resolve, default.resolve_every),
+        silent_after: time(raw.silent_after, default.silent_after),
+        idle_after: time(raw.idle_after, default.idle_after),
+        ..default
+    }
+}
+
+fn servers(findings: &mut Findings<'_>, raw: &raw::Upstream) -> Vec<Server> {
+    let mut servers: Vec<Server> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for written in &raw.servers {
+        let Some(server) = findings.read(written) else {
+            continue;
+        };
+        if seen.insert(server.clone()) {
+            servers.push(server);
+        } else {
+            findings.warn(
+                &written.span(),
+                format!("\"{server}\" stands here twice and counts once"),
+            );
+        }
+    }
+    servers
+}

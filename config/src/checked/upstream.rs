@@ -1,0 +1,62 @@
+//! The apps behind the gate.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr, time::Duration};
+
+/// An app behind the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name: 1 to 64 letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// The servers that serve it: at least one.
+    pub servers: Vec<Server>,
+    /// How often the names of its servers are looked up again: more than 0,
+    /// at most one day.
+    pub resolve_every: Duration,
+    /// After how long without an answer, while there are requests, it is told of.
+    pub silent_after: Duration,
+    /// After how long without any request it is told of.
+    pub idle_after: Duration,
+}
+
+impl Upstream {
+    /// An upstream with everything that nobody has to say.
+    pub(crate) fn new(name: String, servers: Vec<Server>) -> Upstream {
+        Upstream {
+            name,
+            servers,
+            resolve_every: Duration::from_secs(10),
+            silent_after: Duration::from_secs(5 * 60),
+            idle_after: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// A host and a port. Its text form is `127.0.0.1:3000`, `[::1]:3000` or
+/// `app.internal:3000`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Server {
+    /// An IPv4 address, an IPv6 address without brackets, or a DNS name in
+    /// lower case. A name is not looked up here.
+    pub host: String,
+    /// 1 to 65,535.
+    pub port: u16,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.parse::<Ipv6Addr>().is_ok() {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    /// Reads the text form; the error says what would be right.
+    fn from_str(text: &str) -> Result<Server, String> {
+        crate::literal::server(text)
+    }
+}

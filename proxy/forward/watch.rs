@@ -1,0 +1,56 @@
+//! What an operator is told of an upstream without asking: once when it begins, and once when it is
+//! over.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Health, Upstream};
+use crate::clock;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What was told last.
+#[derive(Debug, Default)]
+struct Told {
+    silent: bool,
+    idle: bool,
+}
+
+/// Looks after an upstream for as long as anybody holds it.
+pub(super) async fn watch(upstream: Weak<Upstream>) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = Told::default();
+    loop {
+        looks.tick().await;
+        let Some(upstream) = upstream.upgrade() else {
+            return;
+        };
+        told.of(upstream.name(), &upstream.health());
+    }
+}
+
+impl Told {
+    fn of(&mut self, upstream: &str, health: &Health) {
+        match (self.silent, health.silent_seconds) {
+            (false, Some(seconds)) => tracing::warn!(
+                upstream,
+                "no answer for {seconds} s, though it was asked; its {} addresses are those of {}",
+                health.servers,
+                clock::timestamp(health.addresses_changed_at)
+            ),
+            (true, None) => tracing::info!(upstream, "answers again"),
+            _ => {}
+        }
+        match (self.idle, health.idle_seconds) {
+            (false, Some(seconds)) => tracing::warn!(upstream, "nobody has asked for {seconds} s"),
+            (true, None) => tracing::info!(upstream, "is asked again"),
+            _ => {}
+        }
+        self.silent = health.silent_seconds.is_some();
+        self.idle = health.idle_seconds.is_some();
+    }
+}
