@@ -52,9 +52,10 @@ use std::time::Duration;
 
 pub use checked::{
     AddressFrom, Admin, Certificate, Client, ClientCertificates, Config, Connections, Deadlines,
-    Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule, Limit, Listed, Listener, Log,
-    LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal, Reopen, Route, RouteLimit,
-    SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream, default_admin_socket,
+    Eject, Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule, Limit, Listed,
+    Listener, Log, LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal, Reopen, Route,
+    RouteLimit, SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream,
+    default_admin_socket,
 };
 pub use error::{Error, Place, Problem};
 pub use share::Share;

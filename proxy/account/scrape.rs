@@ -9,7 +9,7 @@ use tidegate_config::Mode;
 
 use super::LogWriter;
 use crate::admin::wire::Listener;
-use crate::forward::Health;
+use crate::forward::{Health, State};
 use crate::known::Counts;
 use crate::learn::{self, ProblemKind};
 use crate::mode::Record;
@@ -270,10 +270,17 @@ impl Scrape<'_> {
             &["upstream"],
             each(|health| health.last_success),
         )?;
-        let servers = labelled("available", each(|health| health.servers as u64));
+        let mut servers = Values::new();
+        for state in State::ALL {
+            let counts = self.upstreams.iter().map(|(name, health)| {
+                let labels = vec![name.as_str(), state.label()];
+                (labels, health.count(state) as f64)
+            });
+            servers.extend(counts);
+        }
         out.gauges(
             "upstream_servers",
-            "Addresses of an upstream.",
+            "Addresses of an upstream by whether they get requests.",
             &["upstream", "state"],
             servers,
         )?;

@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use super::{Context, Format, block, mode, output};
 use crate::admin::wire::{Blocks, Listener, Status, Tenants, Upstream};
 use crate::clock;
+use crate::forward::{ServerHealth, State};
 use crate::learn::Counts;
 
 /// Seconds before its end from which a certificate is told of: those of public authorities are renewed
@@ -194,6 +195,7 @@ fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Resul
             output::ago(health.resolved_at, now)
         )?;
     }
+    write_servers(&health.addresses, out)?;
     if let Some(seconds) = health.silent_seconds {
         writeln!(
             out,
@@ -209,6 +211,33 @@ fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Resul
             output::duration(seconds)
         ),
         None => Ok(()),
+    }
+}
+
+/// Servers that are named one by one.
+const NAMED: usize = 10;
+
+/// The servers that do not get all of their requests.
+fn write_servers(servers: &[ServerHealth], out: &mut String) -> fmt::Result {
+    let troubled = servers.iter().filter(|one| one.state != State::Available);
+    for server in troubled.clone().take(NAMED) {
+        let address = server.address;
+        match server.state {
+            State::Available => {}
+            State::SlowStart => writeln!(
+                out,
+                "             {address} has come back and gets more and more requests"
+            )?,
+            State::Ejected => writeln!(
+                out,
+                "             {address} takes no connections and is OUT for another {}",
+                output::duration(server.back_in_seconds.unwrap_or(0))
+            )?,
+        }
+    }
+    match troubled.count().saturating_sub(NAMED) {
+        0 => Ok(()),
+        more => writeln!(out, "             and {more} more"),
     }
 }
 

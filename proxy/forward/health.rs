@@ -1,12 +1,18 @@
 //! What `status` and metrics tell of an upstream.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
+
+use super::State;
 
 /// How an upstream has been doing. Times are seconds since the epoch, zero for never.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Health {
     /// Addresses that requests are spread over.
     pub servers: usize,
+    /// Each of them.
+    pub addresses: Vec<ServerHealth>,
     /// When all of its names last had an answer.
     pub resolved_at: u64,
     /// When an answer last brought other addresses.
@@ -25,4 +31,25 @@ pub struct Health {
     pub silent_seconds: Option<u64>,
     /// For how many seconds nobody has asked it; `None` while that is short.
     pub idle_seconds: Option<u64>,
+}
+
+impl Health {
+    /// How many of its servers are in this state.
+    pub fn count(&self, state: State) -> usize {
+        let in_it = self.addresses.iter().filter(|one| one.state == state);
+        in_it.count()
+    }
+}
+
+/// How one server has been doing.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ServerHealth {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether it gets requests.
+    pub state: State,
+    /// When it is left out for a time: how many seconds are left.
+    pub back_in_seconds: Option<u64>,
+    /// Requests of this gate that are under way at it.
+    pub in_flight: u32,
 }

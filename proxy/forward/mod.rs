@@ -5,9 +5,11 @@ pub mod fields;
 mod health;
 mod servers;
 mod silence;
+mod standing;
 mod upstream;
 mod watch;
 
-pub use health::Health;
+pub use health::{Health, ServerHealth};
 pub use servers::Chosen;
+pub use standing::State;
 pub use upstream::Upstream;

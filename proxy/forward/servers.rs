@@ -9,20 +9,46 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
+use tidegate_limit::Now;
+
+use super::health::ServerHealth;
+use super::standing::{Record, Rules, Standing, State};
 
 /// One address, and how it has been doing.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) address: SocketAddr,
+    rules: Rules,
+    record: Record,
     /// Requests that are under way at it.
     in_flight: AtomicU32,
 }
 
 impl Server {
-    fn new(address: SocketAddr) -> Self {
+    fn new(address: SocketAddr, rules: Rules) -> Self {
         Server {
             address,
+            rules,
+            record: Record::default(),
             in_flight: AtomicU32::new(0),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        self.record.standing(&self.rules)
+    }
+
+    fn health(&self) -> ServerHealth {
+        let (state, back_in) = match self.standing() {
+            Standing::In => (State::Available, None),
+            Standing::Warming(_) => (State::SlowStart, None),
+            Standing::Out(time) => (State::Ejected, Some(time.as_secs())),
+        };
+        ServerHealth {
+            address: self.address,
+            state,
+            back_in_seconds: back_in,
+            in_flight: self.in_flight.load(Relaxed),
         }
     }
 }
@@ -48,6 +74,16 @@ impl Chosen {
     pub fn address(&self) -> SocketAddr {
         self.server.address
     }
+
+    /// It took the connection.
+    pub fn connected(&self) {
+        self.server.record.connected();
+    }
+
+    /// It did not.
+    pub fn failed(&self) {
+        self.server.record.failed(&self.server.rules);
+    }
 }
 
 impl Drop for Chosen {
@@ -57,13 +93,22 @@ impl Drop for Chosen {
 }
 
 /// The servers of one upstream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Servers {
+    rules: Rules,
     all: ArcSwap<Vec<Arc<Server>>>,
     turn: AtomicUsize,
 }
 
 impl Servers {
+    pub(super) fn new(rules: Rules) -> Self {
+        Servers {
+            rules,
+            all: ArcSwap::default(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
     /// Goes on with these addresses; who stays keeps what is known of it. Whether they are other ones.
     pub(super) fn replace(&self, addresses: &BTreeSet<SocketAddr>) -> bool {
         let before = self.all.load();
@@ -71,48 +116,65 @@ impl Servers {
             return false;
         }
         let kept = |address: &SocketAddr| before.iter().find(|server| server.address == *address);
-        let server = |address| {
-            kept(address)
-                .cloned()
-                .unwrap_or_else(|| Arc::new(Server::new(*address)))
-        };
+        let fresh = |address: &SocketAddr| Arc::new(Server::new(*address, self.rules));
+        let server = |address| kept(address).cloned().unwrap_or_else(|| fresh(address));
         self.all
             .store(Arc::new(addresses.iter().map(server).collect()));
         true
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.all.load().len()
+    /// How each has been doing.
+    pub(super) fn health(&self) -> Vec<ServerHealth> {
+        self.all.load().iter().map(|one| one.health()).collect()
     }
 
-    /// Whether requests are under way at any of them.
-    pub(super) fn are_busy(&self) -> bool {
-        self.all
-            .load()
-            .iter()
-            .any(|server| server.in_flight.load(Relaxed) > 0)
+    /// Forgets what is long over.
+    pub(super) fn forget(&self, now: Now) {
+        for server in self.all.load().iter() {
+            server.record.forget(&server.rules, now);
+        }
     }
 
-    /// The next in turn that is not among those already tried.
+    /// The next in turn that is not among those already tried. One that is out gets a request only
+    /// when all are out.
     pub(super) fn choose(&self, tried: &[SocketAddr]) -> Option<Chosen> {
         let all = self.all.load();
         let start = self.turn.fetch_add(1, Relaxed);
-        let (passed, server) = from(&all, start)
-            .enumerate()
-            .find(|(_, server)| !tried.contains(&server.address))?;
-        if passed > 0 {
-            // The one behind those passed over does not get their turns beside its own.
-            self.turn.fetch_add(passed, Relaxed);
+        let mut all_are_out = true;
+        let (mut warming, mut out) = (None, None);
+        for (passed, server) in from(&all, start).enumerate() {
+            let standing = server.standing();
+            all_are_out &= matches!(standing, Standing::Out(_));
+            if tried.contains(&server.address) {
+                continue;
+            }
+            let its_turn = match standing {
+                Standing::In => true,
+                Standing::Warming(share) => fastrand::f32() < share,
+                Standing::Out(_) => false,
+            };
+            if its_turn {
+                // The one behind those passed over does not get their turns beside its own.
+                self.turn.fetch_add(passed, Relaxed);
+                return Some(Chosen::new(server));
+            }
+            match standing {
+                Standing::Out(_) => out.get_or_insert(server),
+                _ => warming.get_or_insert(server),
+            };
         }
+        let server = warming.or(out.filter(|_| all_are_out))?;
         Some(Chosen::new(server))
     }
 
-    /// Whether there is one that is not among those already tried.
+    /// Whether a request that has tried these has another one to try.
     pub(super) fn has_another(&self, tried: &[SocketAddr]) -> bool {
-        self.all
-            .load()
-            .iter()
-            .any(|server| !tried.contains(&server.address))
+        let all = self.all.load();
+        let is_out = |server: &Arc<Server>| matches!(server.standing(), Standing::Out(_));
+        let all_are_out = all.iter().all(is_out);
+        let untried = |server: &&Arc<Server>| !tried.contains(&server.address);
+        let mut left = all.iter().filter(untried);
+        left.any(|server| all_are_out || !is_out(server))
     }
 }
 

@@ -14,6 +14,7 @@ use super::Health;
 use super::discovery::{Names, keep_resolved};
 use super::servers::{Chosen, Servers};
 use super::silence::Silence;
+use super::standing::Rules;
 use super::watch::watch;
 use crate::clock;
 use crate::reason::Reason;
@@ -38,7 +39,7 @@ impl Upstream {
         Arc::new(Upstream {
             config: config.clone(),
             names: Names::new(&config.servers),
-            servers: Servers::default(),
+            servers: Servers::new(Rules::new(config)),
             silence: Silence::new(clock::now()),
             addresses_changed_at: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
@@ -109,16 +110,23 @@ impl Upstream {
         at.store(clock::unix_seconds(), Relaxed);
     }
 
+    /// What has to be done now and then, so that no request has to.
+    pub(super) fn tidy(&self) {
+        self.servers.forget(clock::now());
+    }
+
     /// How it has been doing.
     pub fn health(&self) -> Health {
         let now = clock::now();
-        let idle = match self.servers.are_busy() {
+        let addresses = self.servers.health();
+        let idle = match addresses.iter().any(|server| server.in_flight > 0) {
             true => Duration::ZERO,
             false => self.silence.idle(now),
         };
         let told = |time: Duration, from: Duration| (time >= from).then_some(time.as_secs());
         Health {
-            servers: self.servers.len(),
+            servers: addresses.len(),
+            addresses,
             resolved_at: self.names.resolved_at(),
             addresses_changed_at: self.addresses_changed_at.load(Relaxed),
             problem: self.names.problem(),

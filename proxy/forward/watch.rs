@@ -1,12 +1,14 @@
 //! What an operator is told of an upstream without asking: once when it begins, and once when it is
 //! over.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Health, Upstream};
+use super::{Health, ServerHealth, State, Upstream};
 use crate::clock;
 
 /// Between two looks.
@@ -17,6 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 struct Told {
     silent: bool,
     idle: bool,
+    servers: BTreeMap<SocketAddr, State>,
 }
 
 /// Looks after an upstream for as long as anybody holds it.
@@ -29,6 +32,7 @@ pub(super) async fn watch(upstream: Weak<Upstream>) {
         let Some(upstream) = upstream.upgrade() else {
             return;
         };
+        upstream.tidy();
         told.of(upstream.name(), &upstream.health());
     }
 }
@@ -50,7 +54,29 @@ impl Told {
             (true, None) => tracing::info!(upstream, "is asked again"),
             _ => {}
         }
+        let states = health.addresses.iter();
+        let states = states
+            .map(|server| (server.address, server.state))
+            .collect();
+        let before = std::mem::replace(&mut self.servers, states);
+        for server in &health.addresses {
+            tell_server(upstream, server, before.get(&server.address).copied());
+        }
         self.silent = health.silent_seconds.is_some();
         self.idle = health.idle_seconds.is_some();
+    }
+}
+
+fn tell_server(upstream: &str, server: &ServerHealth, before: Option<State>) {
+    let address = server.address;
+    match (before, server.state) {
+        (Some(State::Ejected), State::Ejected) => {}
+        (_, State::Ejected) => tracing::warn!(
+            upstream,
+            "{address} takes no connections and is left out for {} s",
+            server.back_in_seconds.unwrap_or(0)
+        ),
+        (Some(State::Ejected), _) => tracing::info!(upstream, "{address} is asked again"),
+        _ => {}
     }
 }

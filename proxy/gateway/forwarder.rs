@@ -17,7 +17,7 @@ use super::exchange::{Ending, Exchange};
 use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::door;
-use crate::forward::{Chosen, fields};
+use crate::forward::fields;
 use crate::pass;
 use crate::reason::Reason;
 use crate::refuse::{Reply, wants_html};
@@ -95,7 +95,11 @@ impl ProxyHttp for Forwarder {
         context: &mut Context,
     ) -> Result<()> {
         // An earlier server's failure is over.
-        exchange(context)?.failure = None;
+        let exchange = exchange(context)?;
+        exchange.failure = None;
+        if let Some(server) = &exchange.server {
+            server.connected();
+        }
         Ok(())
     }
 
@@ -109,8 +113,12 @@ impl ProxyHttp for Forwarder {
     ) -> Box<Error> {
         if let Some(exchange) = context.as_deref_mut() {
             exchange.failure = Some(reason_of(&error));
-            let server = exchange.server.take();
-            exchange.tried.extend(server.as_ref().map(Chosen::address));
+            if let Some(server) = exchange.server.take() {
+                if !is_local(&error) {
+                    server.failed();
+                }
+                exchange.tried.push(server.address());
+            }
             let more = exchange.tried.len() < MAX_SERVERS
                 && exchange.upstream.has_another(&exchange.tried);
             error.set_retry(more);
@@ -292,6 +300,11 @@ fn reason_of_overdue(overdue: Overdue) -> Reason {
         Overdue::Sending => Reason::ResponseStalled,
         Overdue::SendingSlowly => Reason::ResponseTooSlow,
     }
+}
+
+/// Whether a connection failed for want of something on this machine.
+fn is_local(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::SocketError | ErrorType::BindError)
 }
 
 /// Pingora's errors in the gate's terms.

@@ -42,6 +42,8 @@ mod demo;
 mod door;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
 mod draining;
+/// Servers that are left out because they take no connections or fail their checks.
+mod ejecting;
 /// Why a request is decided as it is: told, and not touched.
 mod explaining;
 /// Many clients at once: each has its own budget, whoever floods.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::network::check_name;
 use crate::{
-    checked::{Server, Upstream},
+    checked::{Eject, Server, Upstream},
     findings::Findings,
     literal::Deadline,
-    raw,
+    raw::{self, Written},
 };
 
 /// What to write when there is no upstream.
@@ -42,7 +42,27 @@ fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Up
         resolve_every: time(raw.resolve, default.resolve_every),
         silent_after: time(raw.silent_after, default.silent_after),
         idle_after: time(raw.idle_after, default.idle_after),
+        slow_start: time(raw.slow_start, default.slow_start),
+        eject: eject(findings, raw.eject),
         ..default
+    }
+}
+
+fn eject(findings: &mut Findings<'_>, raw: raw::Eject) -> Eject {
+    let default = Eject::default();
+    let span = raw.longest.as_ref().map(Written::span);
+    let Deadline(first) = findings.read_or(raw.first, Deadline(default.first));
+    let unsaid = default.longest.max(first);
+    let Deadline(longest) = findings.read_or(raw.longest, Deadline(unsaid));
+    if let Some(span) = span
+        && longest < first
+    {
+        findings.wrong(&span, &"the longest time is no shorter than the first");
+    }
+    Eject {
+        failures: raw.failures.unwrap_or(default.failures),
+        first,
+        longest,
     }
 }
 

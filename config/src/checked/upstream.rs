@@ -1,6 +1,6 @@
 //! The apps behind the gate.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr, time::Duration};
+use std::{fmt, net::Ipv6Addr, num::NonZeroU32, str::FromStr, time::Duration};
 
 /// An app behind the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,31 @@ pub struct Upstream {
     pub silent_after: Duration,
     /// After how long without any request it is told of.
     pub idle_after: Duration,
+    /// When a server that takes no connections is left out.
+    pub eject: Eject,
+    /// How long the share of a server grows that comes back.
+    pub slow_start: Duration,
+}
+
+/// When a server that takes no connections is left out, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eject {
+    /// Connections that fail in a row.
+    pub failures: NonZeroU32,
+    /// How long the first time.
+    pub first: Duration,
+    /// Each time in a row it is twice as long, up to this; not below the first.
+    pub longest: Duration,
+}
+
+impl Default for Eject {
+    fn default() -> Eject {
+        Eject {
+            failures: NonZeroU32::MIN.saturating_add(4),
+            first: Duration::from_secs(10),
+            longest: Duration::from_secs(5 * 60),
+        }
+    }
 }
 
 impl Upstream {
@@ -27,6 +52,8 @@ impl Upstream {
             resolve_every: Duration::from_secs(10),
             silent_after: Duration::from_secs(5 * 60),
             idle_after: Duration::from_secs(60 * 60),
+            eject: Eject::default(),
+            slow_start: Duration::from_secs(10),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The apps behind the gate, as they are written.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,4 +22,25 @@ pub(crate) struct Upstream {
     pub(crate) silent_after: Option<Written<Deadline>>,
     /// The log and the status say so when nobody has asked for so long. Default: "1h".
     pub(crate) idle_after: Option<Written<Deadline>>,
+    /// When a server that takes no connections is left out, and for how long.
+    #[serde(default)]
+    pub(crate) eject: Eject,
+    /// How long the share of a server grows that comes back. Default: "10s".
+    pub(crate) slow_start: Option<Written<Deadline>>,
+}
+
+/// When a server that takes no connections is left out, and for how long. When
+/// all are, all are used.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "failures": 5, "first": "10s", "longest": "5m" }))]
+pub(crate) struct Eject {
+    /// Connections that fail in a row. Default: 5.
+    #[schemars(range(min = 1, max = 1_000), example = 5)]
+    pub(crate) failures: Option<NonZeroU32>,
+    /// How long it is left out the first time; each time in a row it is twice as
+    /// long. Default: "10s".
+    pub(crate) first: Option<Written<Deadline>>,
+    /// How long at most. Default: "5m".
+    pub(crate) longest: Option<Written<Deadline>>,
 }
