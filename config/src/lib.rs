@@ -52,9 +52,9 @@ use std::time::Duration;
 
 pub use checked::{
     AddressFrom, Admin, Certificate, Client, ClientCertificates, Config, Connections, Deadlines,
-    Eject, Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule, Limit, Listed,
-    Listener, Log, LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal, Reopen, Route,
-    RouteLimit, SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream,
+    Eject, HealthCheck, Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule, Limit,
+    Listed, Listener, Log, LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal, Reopen,
+    Route, RouteLimit, SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream,
     default_admin_socket,
 };
 pub use error::{Error, Place, Problem};

@@ -228,6 +228,11 @@ fn write_servers(servers: &[ServerHealth], out: &mut String) -> fmt::Result {
                 out,
                 "             {address} has come back and gets more and more requests"
             )?,
+            State::Unhealthy => writeln!(
+                out,
+                "             {address} fails its health check and is OUT: {}",
+                output::plain(server.problem.as_deref().unwrap_or_default())
+            )?,
             State::Ejected => writeln!(
                 out,
                 "             {address} takes no connections and is OUT for another {}",

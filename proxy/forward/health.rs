@@ -42,7 +42,7 @@ impl Health {
 }
 
 /// How one server has been doing.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerHealth {
     /// Where it is.
     pub address: SocketAddr,
@@ -50,6 +50,8 @@ pub struct ServerHealth {
     pub state: State,
     /// When it is left out for a time: how many seconds are left.
     pub back_in_seconds: Option<u64>,
+    /// What its health check found wrong.
+    pub problem: Option<String>,
     /// Requests of this gate that are under way at it.
     pub in_flight: u32,
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tidegate_limit::Now;
@@ -20,6 +20,8 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     rules: Rules,
     record: Record,
+    /// What its health check found wrong.
+    problem: Mutex<Option<String>>,
     /// Requests that are under way at it.
     in_flight: AtomicU32,
 }
@@ -30,6 +32,7 @@ impl Server {
             address,
             rules,
             record: Record::default(),
+            problem: Mutex::default(),
             in_flight: AtomicU32::new(0),
         }
     }
@@ -38,16 +41,26 @@ impl Server {
         self.record.standing(&self.rules)
     }
 
+    /// What its health check found, if anything is wrong with it.
+    pub(super) fn found(&self, problem: Option<String>) {
+        let is_well = problem.is_none();
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+        self.record.found(is_well);
+    }
+
     fn health(&self) -> ServerHealth {
         let (state, back_in) = match self.standing() {
             Standing::In => (State::Available, None),
             Standing::Warming(_) => (State::SlowStart, None),
             Standing::Out(time) => (State::Ejected, Some(time.as_secs())),
+            Standing::Unwell => (State::Unhealthy, None),
         };
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         ServerHealth {
             address: self.address,
             state,
             back_in_seconds: back_in,
+            problem: problem.clone(),
             in_flight: self.in_flight.load(Relaxed),
         }
     }
@@ -123,6 +136,11 @@ impl Servers {
         true
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Arc<Vec<Arc<Server>>> {
+        self.all.load_full()
+    }
+
     /// How each has been doing.
     pub(super) fn health(&self) -> Vec<ServerHealth> {
         self.all.load().iter().map(|one| one.health()).collect()
@@ -144,23 +162,23 @@ impl Servers {
         let (mut warming, mut out) = (None, None);
         for (passed, server) in from(&all, start).enumerate() {
             let standing = server.standing();
-            all_are_out &= matches!(standing, Standing::Out(_));
+            all_are_out &= standing.is_out();
             if tried.contains(&server.address) {
                 continue;
             }
             let its_turn = match standing {
                 Standing::In => true,
                 Standing::Warming(share) => fastrand::f32() < share,
-                Standing::Out(_) => false,
+                Standing::Out(_) | Standing::Unwell => false,
             };
             if its_turn {
                 // The one behind those passed over does not get their turns beside its own.
                 self.turn.fetch_add(passed, Relaxed);
                 return Some(Chosen::new(server));
             }
-            match standing {
-                Standing::Out(_) => out.get_or_insert(server),
-                _ => warming.get_or_insert(server),
+            match standing.is_out() {
+                true => out.get_or_insert(server),
+                false => warming.get_or_insert(server),
             };
         }
         let server = warming.or(out.filter(|_| all_are_out))?;
@@ -170,7 +188,7 @@ impl Servers {
     /// Whether a request that has tried these has another one to try.
     pub(super) fn has_another(&self, tried: &[SocketAddr]) -> bool {
         let all = self.all.load();
-        let is_out = |server: &Arc<Server>| matches!(server.standing(), Standing::Out(_));
+        let is_out = |server: &Arc<Server>| server.standing().is_out();
         let all_are_out = all.iter().all(is_out);
         let untried = |server: &&Arc<Server>| !tried.contains(&server.address);
         let mut left = all.iter().filter(untried);

@@ -1,7 +1,7 @@
 //! Whether a server gets requests: it is left out for a while when it takes no connections, and then
 //! gets more and more of them.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,14 @@ pub(super) enum Standing {
     Warming(f32),
     /// None, for this long.
     Out(Duration),
+    /// None, until its checks are good again.
+    Unwell,
+}
+
+impl Standing {
+    pub(super) fn is_out(self) -> bool {
+        matches!(self, Standing::Out(_) | Standing::Unwell)
+    }
 }
 
 /// The same in a word.
@@ -36,11 +44,18 @@ pub enum State {
     SlowStart,
     /// It took no connections and is left out.
     Ejected,
+    /// Its health checks fail, and it is left out.
+    Unhealthy,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 3] = [State::Available, State::SlowStart, State::Ejected];
+    pub const ALL: [State; 4] = [
+        State::Available,
+        State::SlowStart,
+        State::Ejected,
+        State::Unhealthy,
+    ];
 
     /// The value of the `state` label.
     pub fn label(self) -> &'static str {
@@ -48,7 +63,13 @@ impl State {
             State::Available => "available",
             State::SlowStart => "slow_start",
             State::Ejected => "ejected",
+            State::Unhealthy => "unhealthy",
         }
+    }
+
+    /// Whether it gets no requests.
+    pub fn is_out(self) -> bool {
+        matches!(self, State::Ejected | State::Unhealthy)
     }
 }
 
@@ -88,10 +109,15 @@ pub(super) struct Record {
     failures: AtomicU32,
     /// How often it was left out in a row.
     times: AtomicU32,
+    /// Whether its health checks fail.
+    unwell: AtomicBool,
 }
 
 impl Record {
     pub(super) fn standing(&self, rules: &Rules) -> Standing {
+        if self.unwell.load(Relaxed) {
+            return Standing::Unwell;
+        }
         match self.in_from.load(Relaxed) {
             // Almost always, and then without a look at the clock.
             0 => Standing::In,
@@ -110,6 +136,15 @@ impl Record {
             // All are out and all are used, and this one is well.
             let _ = self.in_from.compare_exchange(from, now, Relaxed, Relaxed);
         }
+    }
+
+    /// Its health checks say how it is.
+    pub(super) fn found(&self, is_well: bool) {
+        if is_well && self.unwell.load(Relaxed) {
+            // It comes back as others do, and no sooner than it would without checks.
+            self.in_from.fetch_max(clock::now().as_nanos(), Relaxed);
+        }
+        self.unwell.store(!is_well, Relaxed);
     }
 
     /// It did not take a connection.

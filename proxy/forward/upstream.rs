@@ -1,16 +1,17 @@
 //! One app behind the gate: its servers, whose turn it is, and how it has been doing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_config as config;
 use tokio::runtime::Handle;
 
 use super::Health;
+use super::checks::Checker;
 use super::discovery::{Names, keep_resolved};
 use super::servers::{Chosen, Servers};
 use super::silence::Silence;
@@ -25,6 +26,7 @@ pub struct Upstream {
     pub(super) config: config::Upstream,
     pub(super) names: Names,
     servers: Servers,
+    checkers: Mutex<BTreeMap<SocketAddr, Checker>>,
     silence: Silence,
     addresses_changed_at: AtomicU64,
     succeeded: AtomicU64,
@@ -40,6 +42,7 @@ impl Upstream {
             config: config.clone(),
             names: Names::new(&config.servers),
             servers: Servers::new(Rules::new(config)),
+            checkers: Mutex::default(),
             silence: Silence::new(clock::now()),
             addresses_changed_at: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
@@ -71,9 +74,26 @@ impl Upstream {
 
     /// Spreads its requests over these addresses from now on.
     pub(super) fn spread_over(&self, addresses: &BTreeSet<SocketAddr>) {
-        if self.servers.replace(addresses) {
-            self.addresses_changed_at
-                .store(clock::unix_seconds(), Relaxed);
+        if !self.servers.replace(addresses) {
+            return;
+        }
+        self.addresses_changed_at
+            .store(clock::unix_seconds(), Relaxed);
+        if let Some(check) = &self.config.health {
+            self.check(check);
+        }
+    }
+
+    /// Has each server checked, and no other one.
+    fn check(&self, check: &config::HealthCheck) {
+        let servers = self.servers.all();
+        let checkers = servers.iter().map(|server| (server.address, server));
+        let checkers: BTreeMap<_, _> = checkers.collect();
+        let mut running = self.checkers.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|address, _| checkers.contains_key(address));
+        for (address, server) in checkers {
+            let start = || Checker::start(check.clone(), server.clone());
+            running.entry(address).or_insert_with(start);
         }
     }
 

@@ -69,14 +69,20 @@ impl Told {
 
 fn tell_server(upstream: &str, server: &ServerHealth, before: Option<State>) {
     let address = server.address;
-    match (before, server.state) {
-        (Some(State::Ejected), State::Ejected) => {}
-        (_, State::Ejected) => tracing::warn!(
+    match (before.is_some_and(State::is_out), server.state) {
+        (false, State::Ejected) => tracing::warn!(
             upstream,
             "{address} takes no connections and is left out for {} s",
             server.back_in_seconds.unwrap_or(0)
         ),
-        (Some(State::Ejected), _) => tracing::info!(upstream, "{address} is asked again"),
+        (false, State::Unhealthy) => tracing::warn!(
+            upstream,
+            "{address} fails its health check and is left out: {}",
+            server.problem.as_deref().unwrap_or_default()
+        ),
+        (true, State::Available | State::SlowStart) => {
+            tracing::info!(upstream, "{address} is asked again");
+        }
         _ => {}
     }
 }

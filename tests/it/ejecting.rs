@@ -1,6 +1,9 @@
-//! Servers that take no connections: left out for a while, back by themselves, never all of them.
+//! Servers that take no connections or fail their health checks: left out for a while, back by themselves, never all of them.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
 
 use crate::harness::{App, Gate, ROOMY, Reply, eventually, unused_address, with_upstream};
 
@@ -124,4 +127,132 @@ fn a_server_that_comes_back_gets_more_and_more() {
     // A tenth of its turns at first: 91 of 1,000 requests are expected, with a deviation of 9.
     let got = back.requests();
     assert!((30..170).contains(&got), "{got} of 1000 requests");
+}
+
+/// An app that answers `/healthz` with the status of the moment.
+fn checked_app(status: u16) -> (App, Arc<AtomicU16>) {
+    let status = Arc::new(AtomicU16::new(status));
+    let now = status.clone();
+    let app = App::answering(move |request| match request.path.as_str() {
+        "/healthz" => Reply::status(now.load(SeqCst)),
+        path => Reply::text(path),
+    });
+    (app, status)
+}
+
+/// Requests to its path, which the health checks do not ask for.
+fn asked(app: &App, gate: &Gate) -> bool {
+    let mut client = gate.connect();
+    (0..4).any(|_| {
+        assert_eq!(client.get("/").status, 200);
+        app.last().path == "/"
+    })
+}
+
+const CHECKED: &str = "health = { path = \"/healthz\", host = \"checked.example.com\", \
+     every = \"100ms\", timeout = \"1s\", rise = 2, fall = 2 }\nslow_start = \"1ms\"\n";
+
+#[test]
+fn a_server_that_fails_its_checks_is_left_out_until_they_are_good() {
+    let ((first, status), (second, _)) = (checked_app(200), checked_app(200));
+    let gate = gate(&[first.address, second.address], CHECKED);
+    eventually("checks", || first.requests() > 4);
+    let check = first.last();
+    assert_eq!(check.field("host").as_deref(), Some("checked.example.com"));
+    assert_eq!(servers(&gate, "available"), 2.0);
+    status.store(503, SeqCst);
+    eventually("it to be left out", || servers(&gate, "unhealthy") == 1.0);
+    assert!(!asked(&first, &gate), "it is asked all the same");
+    let human = gate.verb(&["status"]).good();
+    let line = format!(
+        "{} fails its health check and is OUT: status 503",
+        first.address
+    );
+    assert!(human.contains(&line), "{human}");
+    eventually("it to be told", || {
+        said(&gate, "fails its health check and is left out: status 503") == 1
+    });
+    status.store(302, SeqCst);
+    eventually("it to come back", || servers(&gate, "available") == 2.0);
+    eventually("requests to reach it", || asked(&first, &gate));
+    eventually("its return to be told", || {
+        said(&gate, "is asked again") == 1
+    });
+    // A check is no request.
+    let forwarded = gate.status()["upstreams"][0]["succeeded"].as_u64().unwrap();
+    assert!(forwarded < first.requests() + second.requests());
+    assert_eq!(gate.status()["upstreams"][0]["failed"], 0);
+}
+
+#[test]
+fn when_no_server_is_well_all_are_used() {
+    let ((first, _), (second, _)) = (checked_app(500), checked_app(404));
+    let gate = gate(&[first.address, second.address], CHECKED);
+    eventually("both to be left out", || servers(&gate, "unhealthy") == 2.0);
+    assert!(asked(&first, &gate) && asked(&second, &gate));
+}
+
+#[test]
+fn without_a_path_it_is_enough_to_take_a_connection() {
+    let (app, dead) = (App::echoing_paths(), unused_address());
+    let gate = gate(
+        &[app.address, dead],
+        "health = { every = \"100ms\", rise = 1, fall = 1 }\nslow_start = \"1ms\"\n",
+    );
+    eventually("the dead one to be left out", || {
+        servers(&gate, "unhealthy") == 1.0
+    });
+    assert_eq!(app.requests(), 0, "nothing is asked");
+    let _back = App::on(&dead.to_string(), |_| Reply::text("back"));
+    eventually("it to come back", || servers(&gate, "available") == 2.0);
+}
+
+#[test]
+fn answers_that_are_none_fail_a_check() {
+    let endless = |mut stream: TcpStream| {
+        let _ = stream.write_all(b"HTTP/1.1 200");
+        while stream.write_all(&[b'x'; 1000]).is_ok() {}
+    };
+    let silent = |mut stream: TcpStream| drop(stream.read_to_end(&mut Vec::new()));
+    let garbage = |mut stream: TcpStream| drop(stream.write_all(b"\0\xff\r\n\r\n"));
+    let closed = |_: TcpStream| {};
+    let apps = [
+        App::accepting(endless),
+        App::accepting(silent),
+        App::accepting(garbage),
+        App::accepting(closed),
+    ];
+    let (good, _) = checked_app(200);
+    let mut all: Vec<SocketAddr> = apps.iter().map(|app| app.address).collect();
+    all.push(good.address);
+    let gate = gate(
+        &all,
+        "health = { path = \"/healthz\", every = \"100ms\", timeout = \"200ms\", fall = 1 }\n",
+    );
+    eventually("all of them to be left out", || {
+        servers(&gate, "unhealthy") == 4.0
+    });
+    assert_eq!(gate.get("/").text(), "/");
+}
+
+#[test]
+fn no_server_is_checked_twice_at_a_time() {
+    let (open, most) = (Arc::new(AtomicU16::new(0)), Arc::new(AtomicU16::new(0)));
+    let (now, seen) = (open.clone(), most.clone());
+    let app = App::accepting(move |mut stream| {
+        seen.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+        let _ = stream.read_to_end(&mut Vec::new());
+        now.fetch_sub(1, SeqCst);
+    });
+    let check = "health = { path = \"/\", every = \"300ms\", timeout = \"400ms\" }\n";
+    let gate = gate(&[app.address], check);
+    eventually("some checks", || app.connections() > 4);
+    assert_eq!(most.load(SeqCst), 1);
+    // The new configuration's checks replace those of the old one.
+    let config = with_upstream(&[app.address], ROOMY) + &check.replace("300ms", "200ms");
+    gate.folder.configure(&config);
+    gate.verb(&["reload"]).good();
+    let before = app.connections();
+    eventually("more checks", || app.connections() > before + 4);
+    eventually("none to be left over", || open.load(SeqCst) == 0);
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::network::check_name;
 use crate::{
-    checked::{Eject, Server, Upstream},
+    checked::{Eject, HealthCheck, Server, Upstream},
     findings::Findings,
-    literal::Deadline,
+    literal::{Deadline, HostName, PathPrefix},
     raw::{self, Written},
 };
 
@@ -44,6 +44,7 @@ fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Up
         idle_after: time(raw.idle_after, default.idle_after),
         slow_start: time(raw.slow_start, default.slow_start),
         eject: eject(findings, raw.eject),
+        health: raw.health.map(|raw| health(findings, raw)),
         ..default
     }
 }
@@ -63,6 +64,28 @@ fn eject(findings: &mut Findings<'_>, raw: raw::Eject) -> Eject {
         failures: raw.failures.unwrap_or(default.failures),
         first,
         longest,
+    }
+}
+
+fn health(findings: &mut Findings<'_>, raw: raw::HealthCheck) -> HealthCheck {
+    let default = HealthCheck::default();
+    let path = raw.path.and_then(|written| findings.read(&written));
+    if path.is_none()
+        && let Some(host) = &raw.host
+    {
+        let why = "nothing is asked for without a path; write one, such as path = \"/healthz\"";
+        findings.wrong(&host.span(), &why);
+    }
+    let host = raw.host.and_then(|written| findings.read(&written));
+    let Deadline(every) = findings.read_or(raw.every, Deadline(default.every));
+    let Deadline(timeout) = findings.read_or(raw.timeout, Deadline(default.timeout));
+    HealthCheck {
+        path: path.map(|PathPrefix(path)| path),
+        host: host.map(|HostName(host)| host),
+        every,
+        timeout,
+        rise: raw.rise.unwrap_or(default.rise),
+        fall: raw.fall.unwrap_or(default.fall),
     }
 }
 

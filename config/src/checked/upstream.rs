@@ -20,6 +20,39 @@ pub struct Upstream {
     pub eject: Eject,
     /// How long the share of a server grows that comes back.
     pub slow_start: Duration,
+    /// How each server is asked whether it is well; `None` when it is not.
+    pub health: Option<HealthCheck>,
+}
+
+/// How a server is asked whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The path that it has to answer with a status from 200 to 399; `None` when it is enough that it
+    /// takes a connection.
+    pub path: Option<String>,
+    /// The host that it is asked for; `None` is its address.
+    pub host: Option<String>,
+    /// How often.
+    pub every: Duration,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// So many good answers in a row bring it back.
+    pub rise: NonZeroU32,
+    /// So many bad ones in a row leave it out.
+    pub fall: NonZeroU32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> HealthCheck {
+        HealthCheck {
+            path: None,
+            host: None,
+            every: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            rise: NonZeroU32::MIN.saturating_add(1),
+            fall: NonZeroU32::MIN.saturating_add(2),
+        }
+    }
 }
 
 /// When a server that takes no connections is left out, and for how long.
@@ -54,6 +87,7 @@ impl Upstream {
             idle_after: Duration::from_secs(60 * 60),
             eject: Eject::default(),
             slow_start: Duration::from_secs(10),
+            health: None,
         }
     }
 }

@@ -25,7 +25,7 @@ use toml::Spanned;
 pub(crate) use known::{Known, Learn, LearnRule, Pass};
 pub(crate) use listed::{Listed, Own};
 pub(crate) use listener::Listener;
-pub(crate) use upstream::{Eject, Upstream};
+pub(crate) use upstream::{Eject, HealthCheck, Upstream};
 pub(crate) use written::Written;
 
 use crate::share::Share;

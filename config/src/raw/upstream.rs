@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Written;
-use crate::{checked::Server, literal::Deadline};
+use crate::{
+    checked::Server,
+    literal::{Deadline, HostName, PathPrefix},
+};
 
 /// An app behind the gate.
 #[derive(Deserialize, JsonSchema)]
@@ -27,6 +30,33 @@ pub(crate) struct Upstream {
     pub(crate) eject: Eject,
     /// How long the share of a server grows that comes back. Default: "10s".
     pub(crate) slow_start: Option<Written<Deadline>>,
+    /// Asks each server now and then whether it is well, and leaves it out while it
+    /// is not. Default: nobody asks.
+    pub(crate) health: Option<HealthCheck>,
+}
+
+/// How a server is asked whether it is well. When none is, all are used.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({ "path": "/healthz" }))]
+pub(crate) struct HealthCheck {
+    /// The path that it has to answer with a status from 200 to 399. Default: it is
+    /// enough that it takes a connection.
+    #[schemars(example = &"/healthz")]
+    pub(crate) path: Option<Written<PathPrefix>>,
+    /// The host that it is asked for. Default: its address.
+    #[schemars(example = &"shop.example.com")]
+    pub(crate) host: Option<Written<HostName>>,
+    /// How often it is asked. Default: "5s".
+    pub(crate) every: Option<Written<Deadline>>,
+    /// How long it may take to answer. Default: "2s".
+    pub(crate) timeout: Option<Written<Deadline>>,
+    /// So many good answers in a row bring it back. Default: 2.
+    #[schemars(range(min = 1, max = 100), example = 2)]
+    pub(crate) rise: Option<NonZeroU32>,
+    /// So many bad ones in a row leave it out. Default: 3.
+    #[schemars(range(min = 1, max = 100), example = 3)]
+    pub(crate) fall: Option<NonZeroU32>,
 }
 
 /// When a server that takes no connections is left out, and for how long. When
