@@ -51,10 +51,10 @@ mod syntax;
 use std::time::Duration;
 
 pub use checked::{
-    AddressFrom, Admin, Certificate, Client, ClientCertificates, Config, Connections, Deadlines,
-    Eject, HealthCheck, Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule, Limit,
-    Listed, Listener, Log, LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal, Reopen,
-    Route, RouteLimit, SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream,
+    AddressFrom, Admin, Balance, Certificate, Client, ClientCertificates, Config, Connections,
+    Deadlines, Eject, HealthCheck, Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule,
+    Limit, Listed, Listener, Log, LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal,
+    Reopen, Route, RouteLimit, SHA256, Sample, Server, State, Tenant, TenantFrom, Tier, Upstream,
     default_admin_socket,
 };
 pub use error::{Error, Place, Problem};

@@ -9,10 +9,15 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tidegate_config::Balance;
 use tidegate_limit::Now;
 
 use super::health::ServerHealth;
 use super::standing::{Record, Rules, Standing, State};
+
+/// Servers that are compared for the least loaded: all of a few, and of many enough to miss those that
+/// are overloaded.
+const COMPARED: u32 = 8;
 
 /// One address, and how it has been doing.
 #[derive(Debug)]
@@ -153,13 +158,14 @@ impl Servers {
         }
     }
 
-    /// The next in turn that is not among those already tried. One that is out gets a request only
-    /// when all are out.
+    /// The next in turn that is not among those already tried, or the least loaded of the next few. One
+    /// that is out gets a request only when all are out.
     pub(super) fn choose(&self, tried: &[SocketAddr]) -> Option<Chosen> {
         let all = self.all.load();
         let start = self.turn.fetch_add(1, Relaxed);
         let mut all_are_out = true;
         let (mut warming, mut out) = (None, None);
+        let mut best = Best::of(self.rules.balance);
         for (passed, server) in from(&all, start).enumerate() {
             let standing = server.standing();
             all_are_out &= standing.is_out();
@@ -172,17 +178,21 @@ impl Servers {
                 Standing::Out(_) | Standing::Unwell => false,
             };
             if its_turn {
-                // The one behind those passed over does not get their turns beside its own.
-                self.turn.fetch_add(passed, Relaxed);
-                return Some(Chosen::new(server));
+                if best.is_none() {
+                    // The one behind those passed over does not get their turns beside its own.
+                    self.turn.fetch_add(passed, Relaxed);
+                }
+                if best.is_found_with(server) {
+                    break;
+                }
+            } else if standing.is_out() {
+                out.get_or_insert(server);
+            } else {
+                warming.get_or_insert(server);
             }
-            match standing.is_out() {
-                true => out.get_or_insert(server),
-                false => warming.get_or_insert(server),
-            };
         }
-        let server = warming.or(out.filter(|_| all_are_out))?;
-        Some(Chosen::new(server))
+        let last = out.filter(|_| all_are_out);
+        best.server.or(warming).or(last).map(Chosen::new)
     }
 
     /// Whether a request that has tried these has another one to try.
@@ -200,4 +210,38 @@ impl Servers {
 fn from(all: &[Arc<Server>], turn: usize) -> impl Iterator<Item = &Arc<Server>> {
     let first = turn.checked_rem(all.len()).unwrap_or(0);
     all.iter().skip(first).chain(all.iter().take(first))
+}
+
+/// The best of the servers that were looked at.
+struct Best<'all> {
+    server: Option<&'all Arc<Server>>,
+    load: u32,
+    left: u32,
+}
+
+impl<'all> Best<'all> {
+    fn of(balance: Balance) -> Self {
+        Best {
+            server: None,
+            load: u32::MAX,
+            left: match balance {
+                Balance::RoundRobin => 1,
+                Balance::LeastLoaded => COMPARED,
+            },
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.server.is_none()
+    }
+
+    /// Looks at one more; whether that is enough. Of equals the first stays, so that they take turns.
+    fn is_found_with(&mut self, server: &'all Arc<Server>) -> bool {
+        let load = server.in_flight.load(Relaxed);
+        if self.is_none() || load < self.load {
+            (self.server, self.load) = (Some(server), load);
+        }
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
 }

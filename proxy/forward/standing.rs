@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_config::{self as config, Eject};
+use tidegate_config::{self as config, Balance, Eject};
 use tidegate_limit::Now;
 
 use crate::clock;
@@ -73,9 +73,10 @@ impl State {
     }
 }
 
-/// By what a server is left out, and comes back.
+/// By what a server gets its requests, is left out, and comes back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
+    pub(super) balance: Balance,
     eject: Eject,
     slow_start: Duration,
 }
@@ -83,6 +84,7 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn new(config: &config::Upstream) -> Self {
         Rules {
+            balance: config.balance,
             eject: config.eject,
             slow_start: config.slow_start,
         }
@@ -202,6 +204,7 @@ mod tests {
 
     fn rules(first: Duration) -> Rules {
         Rules {
+            balance: Balance::default(),
             eject: Eject {
                 first,
                 ..Eject::default()

@@ -18,6 +18,8 @@ mod addresses;
 mod admin;
 /// The audit log: who changed what, when, why and until when.
 mod auditing;
+/// Which server of an upstream gets a request, and how often it may be tried again.
+mod balancing;
 /// Blocks: at once, in every mode, until their end, across restarts, and not by accident.
 mod blocks;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.

@@ -43,6 +43,7 @@ fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Up
         silent_after: time(raw.silent_after, default.silent_after),
         idle_after: time(raw.idle_after, default.idle_after),
         slow_start: time(raw.slow_start, default.slow_start),
+        balance: raw.balance.unwrap_or_default(),
         eject: eject(findings, raw.eject),
         health: raw.health.map(|raw| health(findings, raw)),
         ..default

@@ -25,7 +25,7 @@ pub use routing::{
     Certificate, ClientCertificates, Listener, Per, ProxyProtocol, Route, RouteLimit,
 };
 pub use tenants::{LONGEST_TENANT, Listed, SHA256, Tenant, TenantFrom, Tier};
-pub use upstream::{Eject, HealthCheck, Server, Upstream};
+pub use upstream::{Balance, Eject, HealthCheck, Server, Upstream};
 
 /// A whole configuration that has passed every check that needs no network
 /// and no file but its own.

@@ -2,6 +2,9 @@
 
 use std::{fmt, net::Ipv6Addr, num::NonZeroU32, str::FromStr, time::Duration};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 /// An app behind the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
@@ -16,6 +19,8 @@ pub struct Upstream {
     pub silent_after: Duration,
     /// After how long without any request it is told of.
     pub idle_after: Duration,
+    /// Which of its servers a request goes to.
+    pub balance: Balance,
     /// When a server that takes no connections is left out.
     pub eject: Eject,
     /// How long the share of a server grows that comes back.
@@ -55,6 +60,17 @@ impl Default for HealthCheck {
     }
 }
 
+/// Which server a request goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// Each in turn.
+    #[default]
+    RoundRobin,
+    /// The one at which the fewest requests of this gate are under way.
+    LeastLoaded,
+}
+
 /// When a server that takes no connections is left out, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eject {
@@ -85,6 +101,7 @@ impl Upstream {
             resolve_every: Duration::from_secs(10),
             silent_after: Duration::from_secs(5 * 60),
             idle_after: Duration::from_secs(60 * 60),
+            balance: Balance::default(),
             eject: Eject::default(),
             slow_start: Duration::from_secs(10),
             health: None,

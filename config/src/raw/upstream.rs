@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Written;
 use crate::{
-    checked::Server,
+    checked::{Balance, Server},
     literal::{Deadline, HostName, PathPrefix},
 };
 
@@ -25,6 +25,9 @@ pub(crate) struct Upstream {
     pub(crate) silent_after: Option<Written<Deadline>>,
     /// The log and the status say so when nobody has asked for so long. Default: "1h".
     pub(crate) idle_after: Option<Written<Deadline>>,
+    /// Which of its servers a request goes to: each in turn, or the one at which the
+    /// fewest requests of this gate are under way. Default: "round-robin".
+    pub(crate) balance: Option<Balance>,
     /// When a server that takes no connections is left out, and for how long.
     #[serde(default)]
     pub(crate) eject: Eject,
