@@ -284,6 +284,17 @@ impl Scrape<'_> {
             &["upstream", "state"],
             servers,
         )?;
+        let mut retries = labelled("made", each(|health| health.retries));
+        retries.extend(labelled(
+            "over_budget",
+            each(|health| health.retries_refused),
+        ));
+        out.counters(
+            "upstream_retries_total",
+            "Requests sent once more because a server did not take them, and those that were not.",
+            &["upstream", "outcome"],
+            retries,
+        )?;
         let mut requests = labelled("succeeded", each(|health| health.succeeded));
         requests.extend(labelled("failed", each(|health| health.failed)));
         out.counters(

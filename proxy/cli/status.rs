@@ -204,6 +204,13 @@ fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Resul
             output::ago(health.addresses_changed_at, now)
         )?;
     }
+    if health.retries_refused > 0 {
+        writeln!(
+            out,
+            "             {} requests were not tried again, as the share for that (retries) was spent; {} were",
+            health.retries_refused, health.retries
+        )?;
+    }
     match health.idle_seconds {
         Some(seconds) => writeln!(
             out,

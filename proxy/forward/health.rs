@@ -23,6 +23,10 @@ pub struct Health {
     pub succeeded: u64,
     /// Requests that it did not answer.
     pub failed: u64,
+    /// Requests that were sent once more, as a server did not take them.
+    pub retries: u64,
+    /// Requests that were not, as the budget for that was spent.
+    pub retries_refused: u64,
     /// When it last answered.
     pub last_success: u64,
     /// When it last failed to.

@@ -1,5 +1,6 @@
 //! Forwarding: which server of an upstream, how long it may take, and which fields it sees.
 
+mod budget;
 mod checks;
 mod discovery;
 pub mod fields;

@@ -11,6 +11,7 @@ use tidegate_config as config;
 use tokio::runtime::Handle;
 
 use super::Health;
+use super::budget::Budget;
 use super::checks::Checker;
 use super::discovery::{Names, keep_resolved};
 use super::servers::{Chosen, Servers};
@@ -28,6 +29,7 @@ pub struct Upstream {
     servers: Servers,
     checkers: Mutex<BTreeMap<SocketAddr, Checker>>,
     silence: Silence,
+    retries: Budget,
     addresses_changed_at: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
@@ -44,6 +46,7 @@ impl Upstream {
             servers: Servers::new(Rules::new(config)),
             checkers: Mutex::default(),
             silence: Silence::new(clock::now()),
+            retries: Budget::new(config.retries),
             addresses_changed_at: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -100,6 +103,7 @@ impl Upstream {
     /// A request is going to be sent.
     pub fn asked(&self) {
         self.silence.asked(clock::now());
+        self.retries.asked();
     }
 
     /// The server whose turn it is, but for those already tried.
@@ -130,8 +134,14 @@ impl Upstream {
         at.store(clock::unix_seconds(), Relaxed);
     }
 
-    /// What has to be done now and then, so that no request has to.
-    pub(super) fn tidy(&self) {
+    /// Whether one more request may be sent once more; it is taken as done.
+    pub fn take_retry(&self) -> bool {
+        self.retries.take()
+    }
+
+    /// What has to be done once a second, so that no request has to.
+    pub(super) fn tick(&self) {
+        self.retries.tick();
         self.servers.forget(clock::now());
     }
 
@@ -139,6 +149,7 @@ impl Upstream {
     pub fn health(&self) -> Health {
         let now = clock::now();
         let addresses = self.servers.health();
+        let [retries, retries_refused] = self.retries.counts();
         let idle = match addresses.iter().any(|server| server.in_flight > 0) {
             true => Duration::ZERO,
             false => self.silence.idle(now),
@@ -152,6 +163,8 @@ impl Upstream {
             problem: self.names.problem(),
             succeeded: self.succeeded.load(Relaxed),
             failed: self.failed.load(Relaxed),
+            retries,
+            retries_refused,
             last_success: self.last_success.load(Relaxed),
             last_failure: self.last_failure.load(Relaxed),
             silent_seconds: told(self.silence.silent(now), self.config.silent_after),

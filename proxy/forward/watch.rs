@@ -32,7 +32,7 @@ pub(super) async fn watch(upstream: Weak<Upstream>) {
         let Some(upstream) = upstream.upgrade() else {
             return;
         };
-        upstream.tidy();
+        upstream.tick();
         told.of(upstream.name(), &upstream.health());
     }
 }

@@ -120,9 +120,30 @@ impl ProxyHttp for Forwarder {
                 exchange.tried.push(server.address());
             }
             let more = exchange.tried.len() < MAX_SERVERS
-                && exchange.upstream.has_another(&exchange.tried);
+                && exchange.upstream.has_another(&exchange.tried)
+                && exchange.upstream.take_retry();
             error.set_retry(more);
         }
+        error
+    }
+
+    /// RFC 9110 section 9.2.2: an idempotent request goes over another connection when a kept one was
+    /// closed without a byte of an answer.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        error.retry.decide_reuse(reused);
+        let again = error.retry()
+            && repeatable
+            && (context.as_deref()).is_some_and(|exchange| exchange.upstream.take_retry());
+        error.set_retry(again);
         error
     }
 

@@ -1,6 +1,10 @@
 //! Which server of an upstream gets a request, and how often it may be tried again.
 
-use crate::harness::{App, Gate, Latch, ROOMY, Reply, eventually, with_upstream};
+use std::io::Write;
+
+use crate::harness::{
+    App, Gate, Latch, ROOMY, Reply, eventually, read_head, unused_address, with_upstream,
+};
 
 /// Requests that are under way at all servers together.
 fn in_flight(gate: &Gate) -> u64 {
@@ -63,4 +67,82 @@ fn servers_that_are_equally_loaded_take_turns() {
     }
     let requests: Vec<u64> = apps.iter().map(App::requests).collect();
     assert_eq!(requests, [5; 20]);
+}
+
+/// Retries: made, and beyond the budget.
+fn retries(gate: &Gate) -> [f64; 2] {
+    ["made", "over_budget"].map(|outcome| {
+        gate.metric(&format!(
+            "tidegate_upstream_retries_total{{outcome=\"{outcome}\",upstream=\"app\"}}"
+        ))
+    })
+}
+
+/// Servers stay in, so that each connection is tried.
+const STAYING: &str = "eject = { failures = 1000 }\n";
+
+#[test]
+fn an_upstream_in_trouble_gets_no_more_than_a_share_of_its_requests_again() {
+    let (app, dead) = (App::echoing_paths(), unused_address());
+    let keys = format!("{STAYING}retries = \"10%\"\n");
+    let gate = Gate::start(&(with_upstream(&[app.address, dead], ROOMY) + &keys));
+    let mut failed = 0;
+    for _ in 0..400 {
+        let response = gate.get("/");
+        if response.status != 200 {
+            assert_eq!(
+                (response.status, response.reason().as_str()),
+                (502, "upstream_connect")
+            );
+            failed += 1;
+        }
+    }
+    let [made, refused] = retries(&gate);
+    assert!(
+        (1.0..=100.0).contains(&made),
+        "{made} of 400 were tried again"
+    );
+    assert_eq!(refused, f64::from(failed));
+    assert!(failed > 0, "everything was tried again");
+    let human = gate.verb(&["status"]).good();
+    let said = format!("{failed} requests were not tried again");
+    assert!(human.contains(&said), "{human}");
+}
+
+/// An app that closes each connection at its second request.
+fn forgetful() -> App {
+    App::accepting(|mut stream| {
+        read_head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        read_head(&mut stream);
+    })
+}
+
+#[test]
+fn a_request_on_a_kept_connection_that_closed_is_within_the_budget_too() {
+    let app = forgetful();
+    let gate = Gate::before(&app, ROOMY);
+    // On one connection, a request is begun when the one before is done with the app's.
+    let mut client = gate.connect();
+    for _ in 0..5 {
+        assert_eq!(client.get("/").text(), "ok");
+    }
+    assert_eq!(retries(&gate), [4.0, 0.0]);
+
+    let none = Gate::start(&(with_upstream(&[app.address], ROOMY) + "retries = \"0%\"\n"));
+    for _ in 0..2 {
+        let mut client = none.connect();
+        assert_eq!([(); 2].map(|()| client.get("/").status), [200, 502]);
+    }
+    assert_eq!(retries(&none), [0.0, 2.0]);
+}
+
+#[test]
+fn what_an_app_may_have_done_is_not_done_again_whatever_the_budget() {
+    let app = forgetful();
+    let gate = Gate::start(&(with_upstream(&[app.address], ROOMY) + "retries = \"100%\"\n"));
+    let mut client = gate.connect();
+    assert_eq!(client.get("/").text(), "ok");
+    assert_eq!(client.post("/", "body").status, 502);
+    assert_eq!(retries(&gate), [0.0, 0.0]);
 }

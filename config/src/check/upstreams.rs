@@ -45,6 +45,7 @@ fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Up
         slow_start: time(raw.slow_start, default.slow_start),
         balance: raw.balance.unwrap_or_default(),
         eject: eject(findings, raw.eject),
+        retries: findings.read_or(raw.retries, default.retries),
         health: raw.health.map(|raw| health(findings, raw)),
         ..default
     }

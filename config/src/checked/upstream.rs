@@ -5,6 +5,8 @@ use std::{fmt, net::Ipv6Addr, num::NonZeroU32, str::FromStr, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::share::Share;
+
 /// An app behind the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
@@ -25,6 +27,8 @@ pub struct Upstream {
     pub eject: Eject,
     /// How long the share of a server grows that comes back.
     pub slow_start: Duration,
+    /// Of its requests, the share that may be sent once more when a server did not take them.
+    pub retries: Share,
     /// How each server is asked whether it is well; `None` when it is not.
     pub health: Option<HealthCheck>,
 }
@@ -104,6 +108,7 @@ impl Upstream {
             balance: Balance::default(),
             eject: Eject::default(),
             slow_start: Duration::from_secs(10),
+            retries: Share::of_parts(Share::WHOLE / 5),
             health: None,
         }
     }

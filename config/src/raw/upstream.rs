@@ -9,6 +9,7 @@ use super::Written;
 use crate::{
     checked::{Balance, Server},
     literal::{Deadline, HostName, PathPrefix},
+    share::Share,
 };
 
 /// An app behind the gate.
@@ -33,6 +34,10 @@ pub(crate) struct Upstream {
     pub(crate) eject: Eject,
     /// How long the share of a server grows that comes back. Default: "10s".
     pub(crate) slow_start: Option<Written<Deadline>>,
+    /// When a server does not take a request, it goes to another one, or over another
+    /// connection, so long as this share of the requests of the last ten seconds is
+    /// not exceeded; 20 are always allowed, but for "0%". Default: "20%".
+    pub(crate) retries: Option<Written<Share>>,
     /// Asks each server now and then whether it is well, and leaves it out while it
     /// is not. Default: nobody asks.
     pub(crate) health: Option<HealthCheck>,
