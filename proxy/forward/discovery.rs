@@ -124,11 +124,11 @@ impl Names {
     }
 }
 
-/// Looks one name up on its schedule for as long as anybody holds the upstream, and never twice at a
+/// Looks one name up on its schedule for as long as the upstream is in service, and never twice at a
 /// time. `first` is dropped when there is something to say.
 pub(super) async fn keep_resolved(upstream: Weak<Upstream>, place: usize, first: Sender<()>) {
     let mut first = Some(first);
-    let mut tell = |answer| match upstream.upgrade() {
+    let mut tell = |answer| match Upstream::in_service(&upstream) {
         Some(upstream) => {
             upstream.names.take(place, answer, &upstream);
             first = None;
@@ -137,7 +137,7 @@ pub(super) async fn keep_resolved(upstream: Weak<Upstream>, place: usize, first:
         None => None,
     };
     loop {
-        let server = upstream.upgrade().and_then(|one| one.names.server(place));
+        let server = Upstream::in_service(&upstream).and_then(|one| one.names.server(place));
         let Some(server) = server else { return };
         let started = Instant::now();
         let mut lookup = pin!(resolve(&server));

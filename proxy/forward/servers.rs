@@ -178,7 +178,7 @@ impl Servers {
                 Standing::Out(_) | Standing::Unwell => false,
             };
             if its_turn {
-                if best.is_none() {
+                if best.is_none() && passed > 0 {
                     // The one behind those passed over does not get their turns beside its own.
                     self.turn.fetch_add(passed, Relaxed);
                 }

@@ -133,6 +133,9 @@ impl Record {
             self.failures.store(0, Relaxed);
         }
         let from = self.in_from.load(Relaxed);
+        if from == 0 {
+            return;
+        }
         let now = clock::now().as_nanos();
         if from > now {
             // All are out and all are used, and this one is well.

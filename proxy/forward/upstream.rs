@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tidegate_config as config;
@@ -28,6 +28,7 @@ pub struct Upstream {
     pub(super) names: Names,
     servers: Servers,
     checkers: Mutex<BTreeMap<SocketAddr, Checker>>,
+    retired: AtomicBool,
     silence: Silence,
     retries: Budget,
     addresses_changed_at: AtomicU64,
@@ -45,6 +46,7 @@ impl Upstream {
             names: Names::new(&config.servers),
             servers: Servers::new(Rules::new(config)),
             checkers: Mutex::default(),
+            retired: AtomicBool::new(false),
             silence: Silence::new(clock::now()),
             retries: Budget::new(config.retries),
             addresses_changed_at: AtomicU64::new(0),
@@ -65,7 +67,7 @@ impl Upstream {
         self.config == *config
     }
 
-    /// Looks its names up, and after it, for as long as anybody holds it. `resolving` is dropped once
+    /// Looks its names up, and after it, until it is retired or nobody holds it any more. `resolving` is dropped once
     /// each name has had its first look-up.
     pub fn start(self: &Arc<Self>, runtime: &Handle, resolving: &Sender<()>) {
         for place in 0..self.config.servers.len() {
@@ -73,6 +75,24 @@ impl Upstream {
             runtime.spawn(keep_resolved(this, place, resolving.clone()));
         }
         runtime.spawn(watch(Arc::downgrade(self)));
+    }
+
+    /// Another one serves in its place. Requests that are under way hold it for as long as they take,
+    /// which nobody has to look after it for.
+    pub fn retire(&self) {
+        self.retired.store(true, Relaxed);
+        self.checkers().clear();
+    }
+
+    /// It, while it has to be looked after.
+    pub(super) fn in_service(upstream: &Weak<Self>) -> Option<Arc<Self>> {
+        let upstream = upstream.upgrade()?;
+        let retired = upstream.retired.load(Relaxed);
+        (!retired).then_some(upstream)
+    }
+
+    fn checkers(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Checker>> {
+        self.checkers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Spreads its requests over these addresses from now on.
@@ -92,7 +112,10 @@ impl Upstream {
         let servers = self.servers.all();
         let checkers = servers.iter().map(|server| (server.address, server));
         let checkers: BTreeMap<_, _> = checkers.collect();
-        let mut running = self.checkers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.checkers();
+        if self.retired.load(Relaxed) {
+            return;
+        }
         running.retain(|address, _| checkers.contains_key(address));
         for (address, server) in checkers {
             let start = || Checker::start(check.clone(), server.clone());

@@ -22,14 +22,14 @@ struct Told {
     servers: BTreeMap<SocketAddr, State>,
 }
 
-/// Looks after an upstream for as long as anybody holds it.
+/// Looks after an upstream for as long as it is in service.
 pub(super) async fn watch(upstream: Weak<Upstream>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = Told::default();
     loop {
         looks.tick().await;
-        let Some(upstream) = upstream.upgrade() else {
+        let Some(upstream) = Upstream::in_service(&upstream) else {
             return;
         };
         upstream.tick();

@@ -219,7 +219,14 @@ impl Reloader {
         let policy = policy.with_context(|| next.named())?;
         self.moves.replace(moves);
         self.enforce(policy);
-        self.running.store(Arc::new(next));
+        let next = Arc::new(next);
+        let before = self.running.swap(next.clone());
+        for (name, upstream) in &before.upstreams {
+            let kept = next.upstreams.get(name);
+            if !kept.is_some_and(|kept| Arc::ptr_eq(kept, upstream)) {
+                upstream.retire();
+            }
+        }
         Ok(())
     }
 

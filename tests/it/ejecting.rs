@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
 
-use crate::harness::{App, Gate, ROOMY, Reply, eventually, unused_address, with_upstream};
+use crate::harness::{App, Gate, Latch, ROOMY, Reply, eventually, unused_address, with_upstream};
 
 fn gate(servers: &[SocketAddr], keys: &str) -> Gate {
     Gate::start(&(with_upstream(servers, ROOMY) + keys))
@@ -255,4 +255,38 @@ fn no_server_is_checked_twice_at_a_time() {
     let before = app.connections();
     eventually("more checks", || app.connections() > before + 4);
     eventually("none to be left over", || open.load(SeqCst) == 0);
+}
+
+#[test]
+fn a_request_that_outlives_its_configuration_does_not_keep_its_checks() {
+    let latch = Latch::new();
+    let (old, new) = (Arc::new(AtomicU16::new(0)), Arc::new(AtomicU16::new(0)));
+    let (waiting, olds, news) = (latch.clone(), old.clone(), new.clone());
+    let app = App::answering(move |request| {
+        match request.path.as_str() {
+            "/slow" => waiting.wait(),
+            "/old" => drop(olds.fetch_add(1, SeqCst)),
+            "/new" => drop(news.fetch_add(1, SeqCst)),
+            _ => {}
+        }
+        Reply::text(&request.path)
+    });
+    let checking = |path: &str| {
+        let keys = format!("health = {{ path = \"{path}\", every = \"100ms\" }}\n");
+        with_upstream(&[app.address], ROOMY) + &keys
+    };
+    let gate = Gate::start(&checking("/old"));
+    let mut client = gate.connect();
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    eventually("the first checks", || {
+        old.load(SeqCst) > 0 && app.requests() > 2
+    });
+    gate.folder.configure(&checking("/new"));
+    gate.verb(&["reload"]).good();
+    // One may be under way.
+    let last = old.load(SeqCst) + 1;
+    eventually("the new checks", || new.load(SeqCst) > 5);
+    assert!(old.load(SeqCst) <= last, "the old checks go on");
+    latch.open();
+    assert_eq!(client.response().text(), "/slow");
 }
