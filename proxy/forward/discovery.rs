@@ -161,7 +161,9 @@ pub(super) async fn keep_resolved(upstream: Weak<Upstream>, place: usize, first:
 async fn resolve(server: &Server) -> Answer {
     match lookup_host((server.host.as_str(), server.port)).await {
         Ok(addresses) => {
-            let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();
+            // In order, so that of too many the same are used whichever come first.
+            let addresses: BTreeSet<SocketAddr> = addresses.collect();
+            let addresses: Vec<_> = addresses.into_iter().take(MAX_ADDRESSES).collect();
             let none = addresses.is_empty();
             Answer {
                 addresses,

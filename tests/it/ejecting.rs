@@ -4,6 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::{App, Gate, Latch, ROOMY, Reply, eventually, unused_address, with_upstream};
 
@@ -289,4 +292,43 @@ fn a_request_that_outlives_its_configuration_does_not_keep_its_checks() {
     assert!(old.load(SeqCst) <= last, "the old checks go on");
     latch.open();
     assert_eq!(client.response().text(), "/slow");
+}
+
+/// A server whose queue of connections is full, so that the system does not even refuse one.
+fn overrun() -> (Socket, Vec<Socket>) {
+    let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    server.bind(&address.into()).unwrap();
+    server.listen(0).unwrap();
+    let address = server.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let connected = client.connect_timeout(&address, Duration::from_millis(300));
+        waiting.push(client);
+        if connected.is_err() {
+            return (server, waiting);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_lets_connections_time_out_delays_a_few_requests_alone() {
+    let (app, (stuck, _waiting)) = (App::echoing_paths(), overrun());
+    let stuck = stuck.local_addr().unwrap().as_socket().unwrap();
+    let gate = gate(
+        &[app.address, stuck],
+        "eject = { failures = 2, first = \"1h\", longest = \"1h\" }\n\
+         [deadlines]\nupstream_connect = \"300ms\"\n",
+    );
+    eventually("it to be left out", || {
+        assert_eq!(gate.get("/").status, 200, "another one serves");
+        servers(&gate, "ejected") == 1.0
+    });
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(gate.get("/").status, 200);
+    }
+    // Ten of them would have waited for the deadline.
+    assert!(started.elapsed() < Duration::from_secs(3));
 }

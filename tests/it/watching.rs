@@ -101,6 +101,27 @@ fn a_name_may_stand_for_fifty_addresses() {
 }
 
 #[test]
+fn of_too_many_addresses_the_same_are_used_whichever_come_first() {
+    let mut addresses: Vec<String> = (1..=100).map(|last| format!("127.60.4.{last}")).collect();
+    let names = Names::new();
+    let set = |addresses: &[String]| {
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        names.set("crowd.test", &addresses, AT_ONCE);
+    };
+    set(&addresses);
+    let gate = before(&names, "crowd.test", 9);
+    let used = upstream(&gate)["addresses"].clone();
+    assert_eq!(used.as_array().unwrap().len(), 64);
+    addresses.reverse();
+    set(&addresses);
+    let resolved = upstream(&gate)["resolved_at"].as_u64();
+    eventually("another answer", || {
+        upstream(&gate)["resolved_at"].as_u64() > resolved
+    });
+    assert_eq!(upstream(&gate)["addresses"], used);
+}
+
+#[test]
 fn a_name_that_takes_ten_seconds_holds_up_no_other_and_is_used_when_it_comes() {
     let (apps, port) = apps_on(&["127.60.3.1", "127.60.3.2"]);
     let names = Names::new();
