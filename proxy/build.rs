@@ -11,7 +11,6 @@ use tidegate_config::Config;
 use tidegate_limit::{Gauge, KeyHasher};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::account::{AccessLog, Account, LogWriter, Metrics, Slow};
 use crate::clock;
@@ -90,7 +89,7 @@ impl Inputs {
         self,
         log: LogWriter,
         hasher: KeyHasher,
-        traffic: &Handle,
+        runtime: &Handle,
     ) -> anyhow::Result<Built> {
         let Inputs {
             config,
@@ -103,7 +102,7 @@ impl Inputs {
         let directory = config.state.directory.clone();
         let limits = Limits::keyed(hasher, config.client.max_tracked, config.connections.total)
             .context("client.max_tracked")?;
-        let upstreams = resolved_upstreams(&config, &Upstreams::new(), traffic);
+        let upstreams = resolved_upstreams(&config, &Upstreams::new(), runtime);
         let book = Book::open(&directory, known);
         let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
         forget_ended(&moves, &config);
@@ -150,7 +149,7 @@ impl Inputs {
         let recent = recent::Keeper::start(gate.clone(), events)
             .context("the thread that keeps the last hour")?;
         let known = Customers::new(gate.clone(), book, learned.clone());
-        let reloader = Reloader::new(gate.clone(), running, known, moves, traffic.clone());
+        let reloader = Reloader::new(gate.clone(), running, known, moves, runtime.clone());
         let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
         let blocks = Blocks::new(gate.clone(), blocked, clock::unix_seconds());
         let passes = StateFile::new(&directory, "passes.json");
@@ -190,32 +189,22 @@ fn forget_ended(moves: &Moves, config: &Config) {
 
 /// The upstreams that the configuration names: those of `running` that it leaves as they are, and
 /// new ones, whose names are looked up before anything is sent to them.
-pub fn resolved_upstreams(config: &Config, running: &Upstreams, traffic: &Handle) -> Upstreams {
+pub fn resolved_upstreams(config: &Config, running: &Upstreams, runtime: &Handle) -> Upstreams {
     let mut upstreams = BTreeMap::new();
-    let mut fresh = Vec::new();
+    let (resolving, resolved) = mpsc::channel::<()>();
     for (name, wanted) in &config.upstreams {
         let kept = running
             .get(name)
             .filter(|upstream| upstream.is_built_from(wanted));
         let upstream = kept.cloned().unwrap_or_else(|| {
             let upstream = Upstream::new(wanted);
-            fresh.push(upstream.clone());
+            upstream.start(runtime, &resolving);
             upstream
         });
         upstreams.insert(name.clone(), upstream);
     }
-    let (resolving, resolved) = mpsc::channel::<()>();
-    let lookups = fresh.clone().into_iter();
-    let lookups = lookups.map(|upstream| async move { upstream.resolve().await });
-    traffic.spawn(async move {
-        let mut lookups = JoinSet::from_iter(lookups);
-        while lookups.join_next().await.is_some() {}
-        drop(resolving);
-    });
+    drop(resolving);
     // An error either way: nothing is sent, and all are resolved when nobody is left who could.
     let _ = resolved.recv_timeout(FIRST_RESOLUTION);
-    for upstream in &fresh {
-        upstream.keep_resolved(traffic);
-    }
     upstreams
 }

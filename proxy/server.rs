@@ -75,6 +75,7 @@ pub fn run(
             LogFile::Path(path) => format!("log.file {}", path.display()),
         })?;
     let traffic = traffic_runtime(config)?;
+    let upstreams = upstreams_runtime()?;
     let hasher = predecessor
         .as_ref()
         .map_or_else(KeyHasher::new, |before| before.hasher());
@@ -85,7 +86,7 @@ pub fn run(
         learned,
         recent,
         revocations,
-    } = inputs.build(log, hasher, traffic.handle())?;
+    } = inputs.build(log, hasher, upstreams.handle())?;
     // As late as can be: what the process before this one counts from here on is lost.
     if let Some(before) = &mut predecessor {
         before.take_counters(&gate.limits.table)?;
@@ -139,6 +140,8 @@ pub fn run(
     gate.told.send_replace(true);
     drain(&gate, &traffic, accepting, &admin.ends, end);
     traffic.shutdown_timeout(RUNTIME_END);
+    // A look-up may take longer than anybody waits.
+    upstreams.shutdown_background();
     learned.save_within(RUNTIME_END);
     admin.stop(end);
     drop(log_guard);
@@ -175,6 +178,16 @@ fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {
         .thread_name("traffic")
         .build()
         .context("the traffic threads cannot be started")
+}
+
+/// What looks after upstreams: a thread that a flood does not keep from seeing how they are.
+fn upstreams_runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .thread_name("upstreams")
+        .build()
+        .context("the thread that looks after upstreams cannot be started")
 }
 
 /// Accepts connections until shutdown, each listener by a service of Pingora's: they differ in what

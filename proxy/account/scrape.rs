@@ -7,7 +7,7 @@ use tidegate_config::Mode;
 use super::families::{Families, Values, labelled};
 use super::{Class, LogWriter};
 use crate::admin::wire::Listener;
-use crate::forward::Health;
+use crate::forward::{Health, State};
 use crate::known::Counts;
 use crate::learn::{self, ProblemKind};
 use crate::mode::Record;
@@ -340,17 +340,41 @@ impl Scrape<'_> {
             each(|health| health.resolved_at),
         )?;
         out.gauges(
+            "upstream_addresses_changed_timestamp_seconds",
+            "When an answer last brought other addresses for an upstream; 0 for never.",
+            &["upstream"],
+            each(|health| health.addresses_changed_at),
+        )?;
+        out.gauges(
             "upstream_last_success_timestamp_seconds",
             "When an upstream last answered a request, in seconds since 1970; 0 for never.",
             &["upstream"],
             each(|health| health.last_success),
         )?;
-        let servers = labelled("available", each(|health| health.servers as u64));
+        let mut servers = Values::new();
+        for state in State::ALL {
+            let counts = self.upstreams.iter().map(|(name, health)| {
+                let labels = vec![name.as_str(), state.label()];
+                (labels, health.count(state) as f64)
+            });
+            servers.extend(counts);
+        }
         out.gauges(
             "upstream_servers",
-            "Addresses of an upstream that requests are spread over.",
+            "Addresses of an upstream by whether they get requests.",
             &["upstream", "state"],
             servers,
+        )?;
+        let mut retries = labelled("made", each(|health| health.retries));
+        retries.extend(labelled(
+            "over_budget",
+            each(|health| health.retries_refused),
+        ));
+        out.counters(
+            "upstream_retries_total",
+            "Requests sent once more because a server did not take them, and those that were not.",
+            &["upstream", "outcome"],
+            retries,
         )?;
         let mut requests = labelled("succeeded", each(|health| health.succeeded));
         requests.extend(labelled("failed", each(|health| health.failed)));

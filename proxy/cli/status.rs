@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use super::{Context, Format, block, mode, output};
 use crate::admin::wire::{Blocks, Listener, Status, Tenants, Upstream};
 use crate::clock;
+use crate::forward::{ServerHealth, State};
 use crate::learn::Counts;
 
 /// Seconds before its end from which a certificate is told of: those of public authorities are renewed
@@ -201,13 +202,69 @@ fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Resul
         health.failed,
         output::ago(health.last_failure, now)
     )?;
-    match &health.problem {
-        Some(problem) => writeln!(
+    if let Some(problem) = &health.problem {
+        writeln!(
             out,
-            "             CANNOT RESOLVE {problem} (last answer {})",
+            "             CANNOT RESOLVE {} (last answer {})",
+            output::plain(problem),
             output::ago(health.resolved_at, now)
+        )?;
+    }
+    write_servers(&health.addresses, out)?;
+    if let Some(seconds) = health.silent_seconds {
+        writeln!(
+            out,
+            "             SILENT: no answer for {}, though it was asked; other addresses last came {}",
+            output::duration(seconds),
+            output::ago(health.addresses_changed_at, now)
+        )?;
+    }
+    if health.retries_refused > 0 {
+        writeln!(
+            out,
+            "             {} requests were not tried again, as the share for that (retries) was spent; {} were",
+            health.retries_refused, health.retries
+        )?;
+    }
+    match health.idle_seconds {
+        Some(seconds) => writeln!(
+            out,
+            "             IDLE: nobody has asked for {}",
+            output::duration(seconds)
         ),
         None => Ok(()),
+    }
+}
+
+/// Servers that are named one by one.
+const NAMED: usize = 10;
+
+/// The servers that do not get all of their requests.
+fn write_servers(servers: &[ServerHealth], out: &mut String) -> fmt::Result {
+    let troubled = servers.iter().filter(|one| one.state != State::Available);
+    for server in troubled.clone().take(NAMED) {
+        let address = server.address;
+        match server.state {
+            State::Available => {}
+            State::SlowStart => writeln!(
+                out,
+                "             {address} has come back and gets more and more requests"
+            )?,
+            State::Unhealthy => writeln!(
+                out,
+                "             {address} fails its health check and is OUT: {}",
+                output::plain(server.problem.as_deref().unwrap_or_default())
+            )?,
+            State::Ejected => writeln!(
+                out,
+                "             {address} takes no connections and is OUT for another {}",
+                output::duration(server.back_in_seconds.unwrap_or(0))
+            )?,
+        }
+    }
+    match troubled.count().saturating_sub(NAMED) {
+        0 => Ok(()),
+        more => writeln!(out, "             and {more} more"),
     }
 }
 

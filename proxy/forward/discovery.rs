@@ -1,98 +1,175 @@
 //! Names to addresses, again and again, keeping the last good answer.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use pingora_error::{Error, ErrorType, Result};
-use pingora_load_balancing::Backend;
-use pingora_load_balancing::discovery::ServiceDiscovery;
 use tidegate_config::Server;
 use tokio::net::lookup_host;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::Upstream;
 use crate::clock;
 
-/// How long one look-up may take before the last good answer is used.
-const LOOKUP: Duration = Duration::from_secs(5);
+/// After how long a look-up is told of that has no answer yet. It goes on: a late answer is one, too,
+/// and the system ends it by itself.
+const LATE: Duration = Duration::from_secs(5);
 /// Addresses that one name may stand for.
 const MAX_ADDRESSES: usize = 64;
 
 /// What is known of the names of one upstream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Names {
-    state: Mutex<State>,
+    each: Mutex<Vec<Name>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// The last good answer for each server, by its place in the configuration.
-    answers: HashMap<usize, Vec<SocketAddr>>,
-    resolved_at: u64,
+#[derive(Debug)]
+struct Name {
+    server: Server,
+    /// The last good answer.
+    addresses: Vec<SocketAddr>,
+    /// When that was, in seconds since the epoch; zero for never.
+    answered_at: u64,
     problem: Option<String>,
 }
 
+/// What a look-up has come to.
+#[derive(Debug)]
+pub(super) struct Answer {
+    addresses: Vec<SocketAddr>,
+    problem: Option<String>,
+}
+
+impl Answer {
+    fn problem(problem: String) -> Self {
+        Answer {
+            addresses: Vec::new(),
+            problem: Some(problem),
+        }
+    }
+}
+
 impl Names {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new(servers: &[Server]) -> Self {
+        let names = servers.iter().map(|server| Name {
+            server: server.clone(),
+            addresses: Vec::new(),
+            answered_at: 0,
+            problem: None,
+        });
+        Names {
+            each: Mutex::new(names.collect()),
+        }
+    }
+
+    fn each(&self) -> MutexGuard<'_, Vec<Name>> {
+        self.each.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn server(&self, place: usize) -> Option<Server> {
+        self.each().get(place).map(|name| name.server.clone())
+    }
+
+    /// Takes an answer in and publishes all addresses that are known now. What went wrong is told once,
+    /// and once when it is over.
+    fn take(&self, place: usize, answer: Answer, upstream: &Upstream) {
+        let mut names = self.each();
+        let Some(name) = names.get_mut(place) else {
+            return;
+        };
+        if !answer.addresses.is_empty() {
+            name.addresses = answer.addresses;
+            name.answered_at = clock::unix_seconds();
+        }
+        match (&name.problem, &answer.problem) {
+            (None, Some(problem)) => tracing::warn!(
+                upstream = upstream.name(),
+                "cannot resolve {}: {problem}; its {} known addresses stay in use",
+                name.server,
+                name.addresses.len()
+            ),
+            (Some(_), None) => {
+                tracing::info!(upstream = upstream.name(), "resolved {} again", name.server);
+            }
+            _ => {}
+        }
+        name.problem = answer.problem;
+        let all: BTreeSet<SocketAddr> = names
+            .iter()
+            .flat_map(|name| &name.addresses)
+            .copied()
+            .collect();
+        upstream.spread_over(&all);
     }
 
     /// When every name last had an answer, in seconds since the epoch; zero for never.
     pub(super) fn resolved_at(&self) -> u64 {
-        self.state().resolved_at
+        let names = self.each();
+        names.iter().map(|name| name.answered_at).min().unwrap_or(0)
     }
 
-    /// What went wrong at the last look-up.
+    /// What is wrong with them.
     pub(super) fn problem(&self) -> Option<String> {
-        self.state().problem.clone()
+        let names = self.each();
+        let problem = |name: &Name| Some(format!("{}: {}", name.server, name.problem.as_ref()?));
+        let mut problems = names.iter().filter_map(problem);
+        let first = problems.next()?;
+        match problems.count() {
+            0 => Some(first),
+            more => Some(format!("{first}; and {more} more")),
+        }
     }
 }
 
-/// Discovers the addresses of configured servers for Pingora's load balancer.
-pub(super) struct Discovery {
-    pub(super) servers: Vec<Server>,
-    pub(super) names: std::sync::Arc<Names>,
+/// Looks one name up on its schedule for as long as the upstream is in service, and never twice at a
+/// time. `first` is dropped when there is something to say.
+pub(super) async fn keep_resolved(upstream: Weak<Upstream>, place: usize, first: Sender<()>) {
+    let mut first = Some(first);
+    let mut tell = |answer| match Upstream::in_service(&upstream) {
+        Some(upstream) => {
+            upstream.names.take(place, answer, &upstream);
+            first = None;
+            Some(upstream.config.resolve_every)
+        }
+        None => None,
+    };
+    loop {
+        let server = Upstream::in_service(&upstream).and_then(|one| one.names.server(place));
+        let Some(server) = server else { return };
+        let started = Instant::now();
+        let mut lookup = pin!(resolve(&server));
+        let answer = match timeout(LATE, &mut lookup).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let late = format!("no answer within {} s", LATE.as_secs());
+                tell(Answer::problem(late));
+                let mut answer = lookup.await;
+                // Still a problem, so that it is not told again each time.
+                let taken = format!("it takes {} s", started.elapsed().as_secs());
+                answer.problem.get_or_insert(taken);
+                answer
+            }
+        };
+        let Some(every) = tell(answer) else { return };
+        sleep(every).await;
+    }
 }
 
-#[async_trait]
-impl ServiceDiscovery for Discovery {
-    async fn discover(&self) -> Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
-        let mut problem = None;
-        for (place, server) in self.servers.iter().enumerate() {
-            match resolve(server).await {
-                Ok(addresses) => {
-                    self.names.state().answers.insert(place, addresses);
-                }
-                Err(error) => problem = Some(format!("{server}: {error}")),
+async fn resolve(server: &Server) -> Answer {
+    match lookup_host((server.host.as_str(), server.port)).await {
+        Ok(addresses) => {
+            // In order, so that of too many the same are used whichever come first.
+            let addresses: BTreeSet<SocketAddr> = addresses.collect();
+            let addresses: Vec<_> = addresses.into_iter().take(MAX_ADDRESSES).collect();
+            let none = addresses.is_empty();
+            Answer {
+                addresses,
+                problem: none.then(|| "the name has no addresses".to_owned()),
             }
         }
-        let mut state = self.names.state();
-        if problem.is_none() {
-            state.resolved_at = clock::unix_seconds();
-        }
-        state.problem = problem;
-        let known = state.answers.values().flatten();
-        let backends: BTreeSet<Backend> = known
-            .filter_map(|address| Backend::new(&address.to_string()).ok())
-            .collect();
-        match (&state.problem, backends.is_empty()) {
-            (Some(problem), true) => Error::e_explain(ErrorType::ConnectNoRoute, problem.clone()),
-            _ => Ok((backends, HashMap::new())),
-        }
-    }
-}
-
-async fn resolve(server: &Server) -> std::result::Result<Vec<SocketAddr>, String> {
-    let found = timeout(LOOKUP, lookup_host((server.host.as_str(), server.port))).await;
-    let addresses: Vec<SocketAddr> = match found {
-        Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
-        Ok(Err(error)) => return Err(error.to_string()),
-        Err(_) => return Err(format!("no answer within {} s", LOOKUP.as_secs())),
-    };
-    match addresses.is_empty() {
-        true => Err("the name has no addresses".to_owned()),
-        false => Ok(addresses),
+        Err(error) => Answer::problem(error.to_string()),
     }
 }

@@ -1,7 +1,17 @@
 //! Forwarding: which server of an upstream, how long it may take, and which fields it sees.
 
+mod budget;
+mod checks;
 mod discovery;
 pub mod fields;
+mod health;
+mod servers;
+mod silence;
+mod standing;
 mod upstream;
+mod watch;
 
-pub use upstream::{Health, Upstream};
+pub use health::{Health, ServerHealth};
+pub use servers::Chosen;
+pub use standing::State;
+pub use upstream::Upstream;

@@ -16,8 +16,8 @@ use tokio::task_local;
 
 use crate::account::{Facts, Outcome};
 use crate::claims::Permits;
-use crate::forward::Upstream;
 use crate::forward::fields::X_FORWARDED_PROTO;
+use crate::forward::{Chosen, Upstream};
 use crate::gate::Gate;
 use crate::learn::Confirmable;
 use crate::pass::{self, Pass};
@@ -80,7 +80,7 @@ pub struct Exchange {
     /// Servers that did not take the connection.
     pub tried: Vec<SocketAddr>,
     /// The server that is being tried.
-    pub server: Option<SocketAddr>,
+    pub server: Option<Chosen>,
     /// What went wrong.
     pub failure: Option<Reason>,
     /// Whether it was accounted for.
@@ -121,6 +121,15 @@ impl Exchange {
         ABOUT_TO.try_with(Cell::take).ok().flatten()
     }
 
+    /// The address of the server that it goes to next.
+    pub fn choose(&mut self) -> Option<SocketAddr> {
+        if self.server.is_none() && self.tried.is_empty() {
+            self.upstream.asked();
+        }
+        self.server = self.upstream.choose(&self.tried);
+        self.server.as_ref().map(Chosen::address)
+    }
+
     /// Looks whether the response confirms the client, who then becomes known and gets a pass.
     ///
     /// # Errors
@@ -155,7 +164,8 @@ impl Exchange {
         // Closing the connection takes its time, in which the tenant may do something else.
         self.permits = Permits::default();
         self.held = Held::default();
-        self.upstream.record(self.failure);
+        let answered = self.server.take().is_some_and(|server| server.answered);
+        self.upstream.record(self.failure, answered);
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),
             client: self.client,

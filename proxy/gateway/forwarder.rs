@@ -60,11 +60,10 @@ impl ProxyHttp for Forwarder {
         context: &mut Context,
     ) -> Result<Box<HttpPeer>> {
         let exchange = exchange(context)?;
-        let Some(server) = exchange.upstream.pick(&exchange.tried) else {
+        let Some(server) = exchange.choose() else {
             exchange.failure.get_or_insert(Reason::UpstreamUnresolved);
             return Error::e_explain(ErrorType::ConnectNoRoute, "the upstream has no server");
         };
-        exchange.server = Some(server);
         let mut peer = Box::new(HttpPeer::new(server, false, String::new()));
         let deadlines = &exchange.deadlines;
         let response = match exchange.websocket {
@@ -96,7 +95,11 @@ impl ProxyHttp for Forwarder {
         context: &mut Context,
     ) -> Result<()> {
         // An earlier server's failure is over.
-        exchange(context)?.failure = None;
+        let exchange = exchange(context)?;
+        exchange.failure = None;
+        if let Some(server) = &exchange.server {
+            server.connected();
+        }
         Ok(())
     }
 
@@ -110,11 +113,37 @@ impl ProxyHttp for Forwarder {
     ) -> Box<Error> {
         if let Some(exchange) = context.as_deref_mut() {
             exchange.failure = Some(reason_of(&error));
-            exchange.tried.extend(exchange.server.take());
+            if let Some(server) = exchange.server.take() {
+                if !is_local(&error) {
+                    server.failed();
+                }
+                exchange.tried.push(server.address());
+            }
             let more = exchange.tried.len() < MAX_SERVERS
-                && exchange.upstream.pick(&exchange.tried).is_some();
+                && exchange.upstream.has_another(&exchange.tried)
+                && exchange.upstream.take_retry();
             error.set_retry(more);
         }
+        error
+    }
+
+    /// RFC 9110 section 9.2.2: an idempotent request goes over another connection when a kept one was
+    /// closed without a byte of an answer.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated();
+        error.retry.decide_reuse(reused);
+        let again = error.retry()
+            && repeatable
+            && (context.as_deref()).is_some_and(|exchange| exchange.upstream.take_retry());
+        error.set_retry(again);
         error
     }
 
@@ -162,6 +191,9 @@ impl ProxyHttp for Forwarder {
                 return Err(Error::explain(ErrorType::InvalidHTTPHeader, problem).into_up());
             }
             session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
+        }
+        if let Some(server) = &mut exchange.server {
+            server.answered = true;
         }
         exchange.confirm(session.req_header(), response)?;
         fields::to_client(response);
@@ -289,6 +321,11 @@ fn reason_of_overdue(overdue: Overdue) -> Reason {
         Overdue::Sending => Reason::ResponseStalled,
         Overdue::SendingSlowly => Reason::ResponseTooSlow,
     }
+}
+
+/// Whether a connection failed for want of something on this machine.
+fn is_local(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::SocketError | ErrorType::BindError)
 }
 
 /// Pingora's errors in the gate's terms.

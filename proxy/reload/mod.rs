@@ -38,7 +38,7 @@ pub struct Reloader {
     /// What became of changes of their files.
     pub watched: Watched,
     moves: Moves,
-    traffic: Handle,
+    runtime: Handle,
     problem: Mutex<Option<String>>,
     /// One reload at a time.
     turn: Mutex<()>,
@@ -138,7 +138,7 @@ impl Reloader {
         running: Running,
         known: Customers,
         moves: Moves,
-        traffic: Handle,
+        runtime: Handle,
     ) -> Self {
         Reloader {
             watched: Watched::default(),
@@ -146,7 +146,7 @@ impl Reloader {
             running: ArcSwap::from_pointee(running),
             known,
             moves,
-            traffic,
+            runtime,
             problem: Mutex::new(None),
             turn: Mutex::new(()),
             publishing: Mutex::new(()),
@@ -195,7 +195,7 @@ impl Reloader {
             shrunk.context("nothing was changed")?;
             running.refuse_shrunk(&roster)?;
         }
-        let upstreams = resolved_upstreams(&config, &running.upstreams, &self.traffic);
+        let upstreams = resolved_upstreams(&config, &running.upstreams, &self.runtime);
         let caps = descriptors::fit(&config)?.caps;
         let next = Running::new(config, caps, upstreams, roster, keys);
         let mut changes = running.changes(&next);
@@ -219,7 +219,14 @@ impl Reloader {
         let policy = policy.with_context(|| next.named())?;
         self.moves.replace(moves);
         self.enforce(policy);
-        self.running.store(Arc::new(next));
+        let next = Arc::new(next);
+        let before = self.running.swap(next.clone());
+        for (name, upstream) in &before.upstreams {
+            let kept = next.upstreams.get(name);
+            if !kept.is_some_and(|kept| Arc::ptr_eq(kept, upstream)) {
+                upstream.retire();
+            }
+        }
         Ok(())
     }
 

@@ -20,6 +20,8 @@ mod admin;
 mod alerts;
 /// The audit log: who changed what, when, why and until when.
 mod auditing;
+/// Which server of an upstream gets a request, and how often it may be tried again.
+mod balancing;
 /// Blocks: at once, in every mode, until their end, across restarts, and not by accident.
 mod blocks;
 /// Bodies on their way through: byte for byte, as they come, and never kept whole.
@@ -46,6 +48,8 @@ mod demo;
 mod door;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
 mod draining;
+/// Servers that are left out because they take no connections or fail their checks.
+mod ejecting;
 /// Why a request is decided as it is: told, and not touched.
 mod explaining;
 /// Many clients at once: each has its own budget, whoever floods.
@@ -131,3 +135,5 @@ mod tls;
 mod upgrades;
 /// Apps that are down, slow, broken, late or not to be found.
 mod upstreams;
+/// What tells that an upstream is silent, idle, or that its names are in trouble.
+mod watching;

@@ -12,6 +12,7 @@ mod network;
 mod operation;
 mod routes;
 mod tenants;
+mod upstreams;
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ pub(crate) fn check(
 
     let listeners = listeners::listeners(&mut findings, raw.listener, &folder);
     let metrics = network::metrics(&mut findings, raw.metrics, &listeners);
-    let upstreams = network::upstreams(&mut findings, raw.upstream);
+    let upstreams = upstreams::upstreams(&mut findings, raw.upstream);
     let routes = routes::routes(&mut findings, raw.route, &upstreams);
     let client = limits::client(&mut findings, raw.client);
     listeners::refuse_untrusted_headers(

@@ -1,21 +1,13 @@
-//! Where metrics are served, and where requests go.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Where metrics are served, and what things are called.
 
 use super::listeners::collide;
 use crate::{
-    checked::{Listener, Metrics, RESOLVE_EVERY, Server, Upstream},
+    checked::{Listener, Metrics},
     findings::Findings,
-    literal::{Deadline, Literal, Name},
+    literal::{Literal, Name},
     raw,
     source::shortened,
 };
-
-/// What to write when there is no upstream.
-const NO_UPSTREAM: &str = "found no upstream; write where your app is:
-
-[upstream.app]
-servers = [\"127.0.0.1:3000\"]";
 
 /// The metrics listener, which must not take a traffic listener's place.
 pub(super) fn metrics(
@@ -42,46 +34,6 @@ pub(super) fn metrics(
         }
     }
     Metrics { address }
-}
-
-/// At least one upstream.
-pub(super) fn upstreams(
-    findings: &mut Findings<'_>,
-    raw: BTreeMap<String, raw::Upstream>,
-) -> BTreeMap<String, Upstream> {
-    if raw.is_empty() {
-        findings.missing("upstream", NO_UPSTREAM);
-    }
-    raw.into_iter()
-        .map(|(name, raw)| {
-            check_name(findings, "upstream", &name);
-            (name.clone(), upstream(findings, name, raw))
-        })
-        .collect()
-}
-
-fn upstream(findings: &mut Findings<'_>, name: String, raw: raw::Upstream) -> Upstream {
-    let mut servers: Vec<Server> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for written in &raw.servers {
-        let Some(server) = findings.read(written) else {
-            continue;
-        };
-        if seen.insert(server.clone()) {
-            servers.push(server);
-        } else {
-            findings.warn(
-                &written.span(),
-                format!("\"{server}\" stands here twice and counts once"),
-            );
-        }
-    }
-    let every = findings.read_or(raw.resolve, Deadline(RESOLVE_EVERY));
-    Upstream {
-        name,
-        servers,
-        resolve_every: every.0,
-    }
 }
 
 /// Whether the key of an upstream or a tier is a name.

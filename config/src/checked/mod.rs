@@ -8,6 +8,7 @@ mod limits;
 mod operation;
 mod routing;
 mod tenants;
+mod upstream;
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, str::FromStr};
 
@@ -20,12 +21,11 @@ pub use operation::{
     Admin, Deadlines, KnownOnly, Log, LogFile, Metrics, Refusal, Reopen, Rotate, Sample, State,
     default_admin_socket,
 };
-pub(crate) use routing::RESOLVE_EVERY;
 pub use routing::{
-    Certificate, ClientCertificates, Listener, Per, ProxyProtocol, Route, RouteLimit, Server,
-    Upstream,
+    Certificate, ClientCertificates, Listener, Per, ProxyProtocol, Route, RouteLimit,
 };
 pub use tenants::{LONGEST_TENANT, Listed, SHA256, Tenant, TenantFrom, Tier};
+pub use upstream::{Balance, Eject, HealthCheck, Server, Upstream};
 
 /// A whole configuration that has passed every check that needs no network
 /// and no file but its own.

@@ -1,13 +1,6 @@
 //! Where requests come in, and where they go.
 
-use std::{
-    fmt,
-    net::{Ipv6Addr, SocketAddr},
-    num::NonZeroU32,
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,51 +50,6 @@ pub enum ProxyProtocol {
     Off,
     /// They do, version 1 or 2, and come from trusted proxies alone.
     Required,
-}
-
-/// An app behind the gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its name: 1 to 64 letters, digits, `-`, `_` and `.`.
-    pub name: String,
-    /// The servers that serve it: at least one.
-    pub servers: Vec<Server>,
-    /// How often the names of its servers are looked up again: more than 0,
-    /// at most one day.
-    pub resolve_every: Duration,
-}
-
-/// A host and a port. Its text form is `127.0.0.1:3000`, `[::1]:3000` or
-/// `app.internal:3000`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Server {
-    /// An IPv4 address, an IPv6 address without brackets, or a DNS name in
-    /// lower case. A name is not looked up here.
-    pub host: String,
-    /// 1 to 65,535.
-    pub port: u16,
-}
-
-/// How often names are looked up again when nothing else is said.
-pub(crate) const RESOLVE_EVERY: Duration = Duration::from_secs(10);
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.parse::<Ipv6Addr>().is_ok() {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl FromStr for Server {
-    type Err = String;
-
-    /// Reads the text form; the error says what would be right.
-    fn from_str(text: &str) -> Result<Server, String> {
-        crate::literal::server(text)
-    }
 }
 
 /// A rule that sends requests to an upstream.

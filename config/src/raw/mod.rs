@@ -7,6 +7,7 @@
 mod known;
 mod listed;
 mod listener;
+mod upstream;
 mod written;
 
 use std::{
@@ -24,11 +25,12 @@ use toml::Spanned;
 pub(crate) use known::{Known, Learn, LearnRule, Pass};
 pub(crate) use listed::{Listed, Own};
 pub(crate) use listener::Listener;
+pub(crate) use upstream::{Eject, HealthCheck, Upstream};
 pub(crate) use written::Written;
 
 use crate::share::Share;
 use crate::{
-    checked::{AddressFrom, Mode, Per, Rate, Server, TenantFrom},
+    checked::{AddressFrom, Mode, Per, Rate, TenantFrom},
     literal::{
         Bandwidth, BodySize, Deadline, FileSize, HostName, LeastRate, Method, PathPrefix, Stay,
     },
@@ -99,17 +101,6 @@ pub(crate) struct File {
     /// Where the mode, learned clients and the audit log are kept.
     #[serde(default)]
     pub(crate) state: State,
-}
-
-/// An app behind the gate.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Upstream {
-    /// The servers that serve it, each a host and a port.
-    #[schemars(length(min = 1), example = serde_json::json!(["127.0.0.1:3000"]))]
-    pub(crate) servers: Vec<Written<Server>>,
-    /// How often the names of its servers are looked up again. Default: "10s".
-    pub(crate) resolve: Option<Written<Deadline>>,
 }
 
 /// A rule that sends requests to an upstream. What is not written matches everything.

@@ -160,7 +160,7 @@ impl Gate {
         Gate::launch(Folder::new(), &with_upstream(&[app.address], text), shell)
     }
 
-    fn launch(folder: Folder, text: &str, mut program: Command) -> Gate {
+    pub(super) fn launch(folder: Folder, text: &str, mut program: Command) -> Gate {
         let config = folder.configure(text);
         program.args(["run", "--config"]).arg(config);
         Gate::of(folder, program.stdin(Stdio::null()))

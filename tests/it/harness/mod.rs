@@ -16,6 +16,7 @@ mod gate;
 mod latch;
 mod load;
 mod multiplexed;
+mod names;
 mod promql;
 mod tool;
 
@@ -28,6 +29,7 @@ pub use gate::{Folder, Gate, Output, tidegate, with_upstream};
 pub use latch::Latch;
 pub use load::Load;
 pub use multiplexed::{Answer, Http2, Pending, request};
+pub use names::Names;
 pub use promql::selectors;
 pub use tool::{Process, tool};
 
