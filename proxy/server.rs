@@ -1,7 +1,9 @@
 //! Builds everything from a checked configuration and wires it; the only reader of all of it.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,10 +66,7 @@ pub fn run(
         .with_context(|| format!("state.directory {}", directory.display()))?;
     // The process before this one has it until it ends.
     if predecessor.is_none() {
-        state::lock(&directory).with_context(|| {
-            let directory = directory.display();
-            format!("state.directory {directory} is another gate's, or cannot be locked")
-        })?;
+        own(&directory)?;
     }
     let (log, log_guard) =
         LogWriter::open(&config.log, allowance).with_context(|| match &config.log.file {
@@ -166,6 +165,20 @@ fn announce(gate: &Gate, addresses: &Addresses) {
         gate.mode.mode(),
         gate.known_prefixes()
     );
+}
+
+/// Takes the state directory for this gate. One that cannot be written, or whose file system knows no
+/// locks, keeps nobody from serving.
+fn own(directory: &Path) -> anyhow::Result<()> {
+    let shown = directory.display();
+    match state::lock(directory) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            anyhow::bail!("state.directory {shown} is another gate's")
+        }
+        Err(error) => tracing::warn!("state.directory {shown} cannot be locked: {error}"),
+        Ok(()) => {}
+    }
+    Ok(())
 }
 
 fn traffic_runtime(config: &Config) -> anyhow::Result<Runtime> {

@@ -90,6 +90,16 @@ fn a_directory_is_one_gates() {
 }
 
 #[test]
+fn one_that_cannot_be_locked_keeps_nobody_from_serving() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("state/lock")).unwrap();
+    let gate = Gate::start_in(folder, &with_upstream(&[app.address], ROOMY));
+    assert_eq!(gate.get("/").status, 200);
+    assert!(gate.has_said("cannot be locked"), "{:#?}", gate.messages());
+}
+
+#[test]
 fn an_audit_log_that_cannot_be_read_is_no_empty_one() {
     let app = App::echoing_paths();
     let gate = Gate::before(&app, ROOMY);
