@@ -193,10 +193,11 @@ To look in from another terminal
     async fn too_early(&mut self) -> anyhow::Result<()> {
         self.screen
             .heading("5. The operator opens again, and the flood is still on")?;
+        // The first step is at once, and may be before the verb has returned.
+        self.enter(Some(Act::Reopening));
         self.verb(&["reopen", "--steps", "20%,100%", "--every", "1m"])
             .await?;
         self.screen.columns()?;
-        self.enter(Some(Act::Reopening));
         self.lines_until("a step up", |mode| mode.admit_unknown != Share::NONE)
             .await?;
         self.lines_until("the step back", |mode| mode.admit_unknown == Share::NONE)
@@ -209,10 +210,10 @@ To look in from another terminal
     async fn open(&mut self) -> anyhow::Result<()> {
         self.screen
             .heading("6. The flood is over, and the operator opens again")?;
+        self.enter(Some(Act::After));
         self.verb(&["reopen", "--steps", "50%,100%", "--every", "1s"])
             .await?;
         self.screen.columns()?;
-        self.enter(Some(Act::After));
         self.lines_until("the last step", |mode| mode.mode == Mode::Normal)
             .await?;
         self.verb(&["audit"]).await
