@@ -3,6 +3,10 @@
 //! Append-only and bounded: one file of JSON lines in the state directory, and the one before it. A
 //! crash in the middle of a line costs that line alone.
 
+mod record;
+
+pub use record::{Change, Record, Traffic};
+
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -22,69 +26,6 @@ const MAX_LINE: u64 = 16 << 10;
 pub const AFTER: u64 = 60;
 /// Changes that wait for that at a time.
 const MAX_WAITING: usize = 1000;
-
-/// A change of what the gate does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// When, in seconds since the epoch.
-    pub time: u64,
-    /// Who: a user of this machine, or `tidegate` where it was the clock.
-    pub by: String,
-    /// What was changed, such as `mode`.
-    pub what: String,
-    /// To what, in words.
-    pub to: String,
-    /// Until when, in seconds since the epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The traffic before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Traffic>,
-    /// The traffic a minute after it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Traffic>,
-}
-
-/// What a record tells of a change itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// What was changed.
-    pub what: &'static str,
-    /// To what, in words.
-    pub to: String,
-    /// Until when, in seconds since the epoch.
-    pub until: Option<u64>,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-impl Change {
-    /// One without an end and a reason.
-    pub fn plain(what: &'static str, to: String) -> Self {
-        Change {
-            what,
-            to,
-            until: None,
-            reason: None,
-        }
-    }
-}
-
-/// What went through the gate, over some seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Traffic {
-    /// Requests a second that reached an app and came back.
-    pub forwarded: f64,
-    /// Requests a second that were refused.
-    pub refused: f64,
-    /// Requests a second that failed.
-    pub failed: f64,
-    /// Open connections.
-    pub connections: u32,
-}
 
 /// A line of the file: a record, or what the traffic was after an earlier one.
 #[derive(Debug, Serialize, Deserialize)]

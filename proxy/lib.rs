@@ -45,6 +45,7 @@ pub mod limits;
 pub mod listener;
 pub mod lists;
 pub mod mode;
+pub mod note;
 pub mod notify;
 pub mod pass;
 pub mod policy;

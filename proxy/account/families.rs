@@ -1,6 +1,6 @@
 //! Metrics that are made for one scrape.
 
-use prometheus::core::Collector;
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, Opts, Result};
 
@@ -32,12 +32,8 @@ impl Families {
         labels: &[&str],
         values: Values,
     ) -> Result<()> {
-        let gauges = GaugeVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
-        for (labels, value) in values {
-            gauges.get_metric_with_label_values(&labels)?.set(value);
-        }
-        self.0.extend(gauges.collect());
-        Ok(())
+        let gauges = GaugeVec::new(named(name, help), labels)?;
+        self.add(&gauges, values, |gauge, value| gauge.set(value))
     }
 
     pub(super) fn counters(
@@ -47,13 +43,24 @@ impl Families {
         labels: &[&str],
         values: Values,
     ) -> Result<()> {
-        let counters = CounterVec::new(Opts::new(format!("tidegate_{name}"), help), labels)?;
+        let counters = CounterVec::new(named(name, help), labels)?;
+        self.add(&counters, values, |counter, value| counter.inc_by(value))
+    }
+
+    fn add<B: MetricVecBuilder>(
+        &mut self,
+        metrics: &MetricVec<B>,
+        values: Values,
+        set: impl Fn(&B::M, f64),
+    ) -> Result<()> {
         for (labels, value) in values {
-            counters
-                .get_metric_with_label_values(&labels)?
-                .inc_by(value);
+            set(&metrics.get_metric_with_label_values(&labels)?, value);
         }
-        self.0.extend(counters.collect());
+        self.0.extend(metrics.collect());
         Ok(())
     }
+}
+
+fn named(name: &str, help: &str) -> Opts {
+    Opts::new(format!("tidegate_{name}"), help)
 }

@@ -69,7 +69,7 @@ pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
             let client = context.client();
             let blocked: Changed<Added> = client.send(Method::POST, "/v1/blocks", &request)?;
             output::changed(&blocked, context, |entry| {
-                let until = entry.until.unwrap_or(0);
+                let until = entry.note.until.unwrap_or(0);
                 let left = output::duration(until.saturating_sub(clock::unix_seconds()));
                 let until = output::time(until);
                 format!("{} is blocked for {left} (until {until})\n", entry.prefix)
@@ -117,11 +117,11 @@ fn list(address: Option<IpAddr>, limit: usize, context: &Context) -> anyhow::Res
 
 /// Until when, by whom and why.
 pub(super) fn end_and_reason(entry: &Added) -> String {
-    let mut said = format!("until {}", output::time(entry.until.unwrap_or(0)));
-    if let Some(by) = &entry.set_by {
+    let mut said = format!("until {}", output::time(entry.note.until.unwrap_or(0)));
+    if let Some(by) = &entry.note.set_by {
         said.push_str(&format!(", set by {}", output::plain(by)));
     }
-    if let Some(reason) = &entry.reason {
+    if let Some(reason) = &entry.note.reason {
         said.push_str(&format!(": {}", output::plain(reason)));
     }
     said

@@ -111,7 +111,7 @@ fn change(
 ) -> anyhow::Result<()> {
     let changed: Changed<Added> = context.client().send(method, "/v1/known", request)?;
     output::changed(&changed, context, |entry| {
-        let until = output::until(entry.until);
+        let until = output::until(entry.note.until);
         format!("{} is {word}{until}\n", entry.prefix)
     })
 }
@@ -152,7 +152,7 @@ fn import(file: &Path, asked: &ImportQuery, context: &Context) -> anyhow::Result
     let client = context.client();
     let changed: Changed<Imported> = client.stream("/v1/known/import", asked, from)?;
     output::changed(&changed, context, |Imported(facts)| {
-        let until = output::until(facts.until);
+        let until = output::until(facts.note.until);
         format!(
             "{} prefixes are known{until}, as import {}\n",
             facts.prefixes, facts.number

@@ -173,7 +173,7 @@ fn write_tenants(tenants: &Tenants, out: &mut String) -> fmt::Result {
         tenants.listed, tenants.moved
     )?;
     for moved in &tenants.first_moved {
-        let until = moved.until.map(output::time);
+        let until = moved.note.until.map(output::time);
         writeln!(
             out,
             "             {} is in tier {} {}",

@@ -67,7 +67,7 @@ pub(super) fn run(verb: Verb, context: &Context) -> anyhow::Result<()> {
             let client = context.client();
             let changed: Changed<Moved> = client.send(Method::POST, "/v1/tenants", &request)?;
             output::changed(&changed, context, |moved| {
-                let until = output::until(moved.until);
+                let until = output::until(moved.note.until);
                 format!("{} is in tier {}{until}\n", moved.name, moved.tier)
             })
         }

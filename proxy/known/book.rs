@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files::KnownFiles;
 use super::import::{Facts, Imported, Imports};
 use crate::learn::Confirmed;
+use crate::note::Note;
 use crate::prefixes::{self, Added, BookError, Layers, PrefixSet, read_prefix};
 use crate::state::{StateError, StateFile};
 
@@ -119,17 +120,9 @@ impl Book {
     ///
     /// # Errors
     /// When it is not a prefix, or there are too many.
-    pub fn add(
-        &self,
-        prefix: &str,
-        until: Option<u64>,
-        reason: Option<String>,
-    ) -> Result<Added, KnownError> {
-        let entry = Added {
-            until,
-            reason,
-            ..Added::of(read_prefix(prefix)?)
-        };
+    pub fn add(&self, prefix: &str, note: Note) -> Result<Added, KnownError> {
+        let prefix = read_prefix(prefix)?;
+        let entry = Added { prefix, note };
         self.added.add(entry.clone())?;
         // The last word holds.
         self.imports.remove(entry.prefix);
@@ -142,7 +135,7 @@ impl Book {
     /// # Errors
     /// When there are too many, or the reason is too long; nothing is changed.
     pub fn import(&self, prefixes: Vec<IpNet>, facts: Facts) -> Result<Facts, String> {
-        let reason = facts.reason.as_deref().unwrap_or_default();
+        let reason = facts.note.reason.as_deref().unwrap_or_default();
         prefixes::check_reason(reason).map_err(|problem| problem.to_string())?;
         let facts = self.imports.add(prefixes, facts)?;
         let imported = self.imports.now();
@@ -169,10 +162,10 @@ impl Book {
         }
     }
 
-    /// The wall clock was set: what was added one by one lasts as long as it would have. Whether any has an
-    /// end.
+    /// The wall clock was set: what was added and imported lasts as long as it would have. Whether any has
+    /// an end.
     pub fn move_ends(&self, seconds: i64) -> bool {
-        self.added.move_ends(seconds)
+        self.added.move_ends(seconds) | self.imports.move_ends(seconds)
     }
 
     /// Drops the entries whose end has passed and says how many.
@@ -189,8 +182,8 @@ impl Book {
             prefix: entry.prefix,
             source: "operator".to_owned(),
             line: None,
-            until: entry.until,
-            reason: entry.reason,
+            until: entry.note.until,
+            reason: entry.note.reason,
             confirmed: None,
         });
         let imported = self.imported();
@@ -200,8 +193,8 @@ impl Book {
                 prefix: *prefix,
                 source: format!("import {}", import.facts.number),
                 line: None,
-                until: import.facts.until,
-                reason: import.facts.reason.clone(),
+                until: import.facts.note.until,
+                reason: import.facts.note.reason.clone(),
                 confirmed: None,
             })
         });

@@ -10,6 +10,7 @@ use super::files::KnownFiles;
 use super::import::Facts;
 use crate::gate::Gate;
 use crate::learn::{self, Keeper};
+use crate::note::Note;
 use crate::prefixes::{Added, read_prefix};
 use crate::state::StateError;
 
@@ -94,14 +95,9 @@ impl Customers {
     ///
     /// # Errors
     /// See [`KnownError`].
-    pub fn add(
-        &self,
-        prefix: &str,
-        until: Option<u64>,
-        reason: Option<String>,
-    ) -> Result<Added, KnownError> {
+    pub fn add(&self, prefix: &str, note: Note) -> Result<Added, KnownError> {
         let _turn = self.turn();
-        let added = self.book.add(prefix, until, reason)?;
+        let added = self.book.add(prefix, note)?;
         self.publish();
         Ok(added)
     }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::lists;
+use crate::note::Note;
 use crate::prefixes::{PrefixSet, parse_prefix};
 use crate::regular;
 use crate::state::{self, StateError, StateFile};
@@ -39,15 +40,9 @@ pub struct Facts {
     pub number: u64,
     /// How many prefixes it has.
     pub prefixes: usize,
-    /// When it ends, in seconds since the epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// Why it was imported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Who imported it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_by: Option<String>,
+    /// Its end, reason and owner.
+    #[serde(flatten)]
+    pub note: Note,
 }
 
 impl Import {
@@ -241,12 +236,31 @@ impl Imports {
 
     /// Drops the imports whose end has passed, and says how many prefixes went.
     pub fn expire(&self, now: u64) -> usize {
-        let ended = |import: &Arc<Import>| import.facts.until.is_some_and(|until| until <= now);
+        let ended = |import: &Arc<Import>| import.facts.note.has_ended(now);
         let before = self.now();
         if before.all.iter().any(ended) {
             self.keep(|import| (!ended(import)).then(|| import.clone()));
         }
         before.count - self.now().count
+    }
+
+    /// The wall clock was set: imports last as long as they would have. Whether any has an end.
+    pub fn move_ends(&self, seconds: i64) -> bool {
+        let before = self.now();
+        let any = before
+            .all
+            .iter()
+            .any(|import| import.facts.note.until.is_some());
+        if any {
+            self.keep(|import| {
+                let mut import = import.clone();
+                if import.facts.note.until.is_some() {
+                    Arc::make_mut(&mut import).facts.note.move_end(seconds);
+                }
+                Some(import)
+            });
+        }
+        any
     }
 
     fn keep(&self, kept: impl Fn(&Arc<Import>) -> Option<Arc<Import>>) {
@@ -292,5 +306,35 @@ impl Imports {
 
     fn file(&self, number: u64) -> StateFile {
         StateFile::new(&self.directory, &format!("{FILES}{number}.txt"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::note::Note;
+
+    #[test]
+    fn a_wall_clock_that_is_set_moves_the_ends_of_imports_in_their_files_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let imports = Imports::open(folder.path());
+        let ending = |until| Facts {
+            note: Note {
+                until,
+                ..Note::default()
+            },
+            ..Facts::default()
+        };
+        let prefix = |text: &str| vec![text.parse().unwrap()];
+        imports.add(prefix("192.0.2.0/24"), ending(None)).unwrap();
+        assert!(!imports.move_ends(1000), "nothing has an end");
+        let short = ending(Some(100));
+        imports.add(prefix("198.51.100.0/24"), short).unwrap();
+        imports.save().unwrap();
+        assert!(imports.move_ends(1000));
+        imports.save().unwrap();
+        let again = Imports::open(folder.path());
+        assert_eq!((again.expire(1099), again.expire(1100)), (0, 1));
+        assert_eq!(again.expire(u64::MAX), 0, "the other one has no end");
     }
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::parse_prefix;
+use crate::note::{self, Note};
 use crate::state::{StateError, StateFile};
 
 /// Entries that a book may have.
@@ -21,15 +22,9 @@ const MAX_REASON: usize = 256;
 pub struct Added {
     /// The prefix.
     pub prefix: IpNet,
-    /// When it ends, in seconds since the epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// Why it was added.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Who added it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_by: Option<String>,
+    /// Its end, reason and owner.
+    #[serde(flatten)]
+    pub note: Note,
 }
 
 impl Added {
@@ -37,9 +32,7 @@ impl Added {
     pub fn of(prefix: IpNet) -> Self {
         Added {
             prefix,
-            until: None,
-            reason: None,
-            set_by: None,
+            note: Note::default(),
         }
     }
 }
@@ -108,7 +101,7 @@ impl Book {
     /// # Errors
     /// When there are too many, or the reason is too long.
     pub fn add(&self, entry: Added) -> Result<(), BookError> {
-        check_reason(entry.reason.as_deref().unwrap_or_default())?;
+        check_reason(entry.note.reason.as_deref().unwrap_or_default())?;
         let mut entries = self.entries();
         if entries.len() >= MAX_ADDED && !entries.contains_key(&entry.prefix) {
             return Err(BookError::Full);
@@ -135,7 +128,7 @@ impl Book {
     pub fn expire(&self, now: u64) -> Vec<Added> {
         let mut entries = self.entries();
         entries
-            .extract_if(.., |_, entry| entry.until.is_some_and(|until| until <= now))
+            .extract_if(.., |_, entry| entry.note.has_ended(now))
             .map(|(_, entry)| entry)
             .collect()
     }
@@ -143,17 +136,13 @@ impl Book {
     /// The wall clock was set: entries last as long as they would have. Whether any has an end.
     pub fn move_ends(&self, seconds: i64) -> bool {
         let mut entries = self.entries();
-        let ends = entries
-            .values_mut()
-            .filter_map(|entry| entry.until.as_mut());
-        let moved = ends.map(|end| *end = end.saturating_add_signed(seconds));
-        moved.count() > 0
+        note::move_ends(entries.values_mut().map(|entry| &mut entry.note), seconds)
     }
 
     /// Gives those that have no end this one.
     pub fn end_all_by(&self, until: u64) {
         for entry in self.entries().values_mut() {
-            entry.until.get_or_insert(until);
+            entry.note.until.get_or_insert(until);
         }
     }
 

@@ -45,38 +45,31 @@ impl Span {
     }
 }
 
-/// Slots of one width, the newest last, and the one that is being filled from narrower ones.
+/// Slots of one width, the newest last, and the one of them that is being filled from narrower ones.
 #[derive(Debug)]
 struct Level {
-    /// Narrower slots that make one of these.
-    of: usize,
-    /// How many of those are in it.
-    filled: usize,
+    /// Seconds of a slot.
+    width: u64,
     filling: Slot,
     slots: VecDeque<Slot>,
     keep: usize,
 }
 
 impl Level {
-    fn new(of: usize, keep: usize) -> Self {
+    fn new(width: u64, keep: usize) -> Self {
         Level {
-            of,
-            filled: 0,
+            width,
             filling: Slot::new(Room::KEPT),
             slots: VecDeque::new(),
             keep,
         }
     }
 
-    /// Takes a narrower slot over, and gives one of these once that is full.
+    /// Takes a narrower slot over, and gives the one that is full by it.
     fn fill(&mut self, narrower: &Slot) -> Option<Slot> {
         self.filling.merge(narrower);
-        self.filled += 1;
-        if self.filled < self.of {
-            return None;
-        }
-        self.filled = 0;
-        Some(mem::replace(&mut self.filling, Slot::new(Room::KEPT)))
+        let is_full = self.filling.seconds >= self.width;
+        is_full.then(|| mem::replace(&mut self.filling, Slot::new(Room::KEPT)))
     }
 
     fn keep(&mut self, mut slot: Slot) {
@@ -109,7 +102,7 @@ impl History {
     /// Nothing yet; `before`: what the totals are.
     pub fn new(before: Totals) -> Self {
         History {
-            levels: [Level::new(1, 6), Level::new(6, 10), Level::new(10, 6)],
+            levels: [Level::new(SLOT, 6), Level::new(60, 10), Level::new(600, 6)],
             now: Slot::new(Room::KEPT),
             clients: HashMap::default(),
             before,
@@ -185,12 +178,16 @@ impl History {
         slot.totals = totals.since(self.before);
         self.before = totals;
         self.customers.retain(|_, at| *at + HOUR > self.over);
-        for level in &mut self.levels {
-            let Some(full) = level.fill(&slot) else {
-                return;
-            };
-            level.keep(full.clone());
-            slot = full;
+        let [tens, minutes, ten_minutes] = &mut self.levels;
+        let minute = minutes.fill(&slot);
+        tens.keep(slot);
+        let Some(minute) = minute else {
+            return;
+        };
+        let wide = ten_minutes.fill(&minute);
+        minutes.keep(minute);
+        if let Some(wide) = wide {
+            ten_minutes.keep(wide);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::Roster;
+use crate::note::{self, Note};
 use crate::state::{StateError, StateFile};
 
 /// Tenants that operators may move one by one; more belong in a file.
@@ -18,21 +19,15 @@ pub struct Moved {
     pub name: String,
     /// The tier it is in now.
     pub tier: String,
-    /// When it returns to where it is listed, in seconds since the epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-    /// Why it was moved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Who moved it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_by: Option<String>,
+    /// Its end, when it returns to where it is listed, reason and owner.
+    #[serde(flatten)]
+    pub note: Note,
 }
 
 impl Moved {
     /// Who says so, for people.
     pub fn source(&self) -> Arc<str> {
-        match &self.set_by {
+        match &self.note.set_by {
             Some(operator) => format!("operator {operator}").into(),
             None => "operator".into(),
         }
@@ -124,20 +119,18 @@ impl Moves {
     /// The wall clock was set: moves last as long as they would have. Whether any has an end.
     pub fn move_ends(&self, seconds: i64) -> bool {
         let mut moved = self.moved();
-        let ends = moved.values_mut().filter_map(|moved| moved.until.as_mut());
-        let shifted = ends.map(|end| *end = end.saturating_add_signed(seconds));
-        shifted.count() > 0
+        note::move_ends(moved.values_mut().map(|moved| &mut moved.note), seconds)
     }
 
     /// Whether the end of any has passed.
     pub fn any_ended(&self, now: u64) -> bool {
-        let ended = |moved: &Moved| moved.until.is_some_and(|until| until <= now);
-        self.moved().values().any(ended)
+        let moved = self.moved();
+        moved.values().any(|moved| moved.note.has_ended(now))
     }
 
     /// Drops those whose end has passed, or whom `keep` does not want, and gives them.
     pub fn drop_unless(&self, now: u64, keep: impl Fn(&Moved) -> bool) -> Vec<Moved> {
-        let stays = |moved: &Moved| moved.until.is_none_or(|until| until > now) && keep(moved);
+        let stays = |moved: &Moved| !moved.note.has_ended(now) && keep(moved);
         let mut moved = self.moved();
         let gone = moved.extract_if(.., |_, moved| !stays(moved));
         gone.map(|(_, moved)| moved).collect()

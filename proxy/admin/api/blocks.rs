@@ -16,6 +16,7 @@ use crate::admin::{Admin, Problem};
 use crate::audit::Change;
 use crate::clock;
 use crate::door::{BlockError, LONGEST_BLOCK, USUAL_BLOCK};
+use crate::note::Note;
 use crate::prefixes::Added;
 
 /// Entries that one answer has unless more are asked for.
@@ -52,26 +53,23 @@ pub(super) async fn add(
     let added = aside(&admin, move |admin| {
         let entry = |prefix| Added {
             prefix,
-            until: Some(until),
-            reason: request.reason,
-            set_by,
+            note: Note {
+                until: Some(until),
+                reason: request.reason,
+                set_by,
+            },
         };
         admin.blocks.add(&request.prefix, entry, request.force)
     });
     let (entry, note) = added.await?.map_err(refused)?;
     tracing::warn!(
-        by = entry.set_by,
-        until = entry.until.map(clock::timestamp),
-        reason = entry.reason,
+        by = entry.note.set_by,
+        until = entry.note.until.map(clock::timestamp),
+        reason = entry.note.reason,
         "blocked {}",
         entry.prefix
     );
-    let change = Change {
-        what: "block",
-        to: entry.prefix.to_string(),
-        until: entry.until,
-        reason: entry.reason.clone(),
-    };
+    let change = Change::noted("block", entry.prefix.to_string(), &entry.note);
     let save = |admin: &Admin| admin.blocks.save();
     let mut answer = changed(&admin, &by, change, entry, save).await;
     answer.warn(note);

@@ -21,6 +21,7 @@ use crate::audit::Change;
 use crate::clock;
 use crate::known::{Facts, read_prefixes};
 use crate::lists::MAX_FILE;
+use crate::note::Note;
 use crate::prefixes::Added;
 
 /// Entries that one answer has unless more are asked for.
@@ -59,28 +60,24 @@ pub(super) async fn add(
     request: Result<Json<KnownRequest>, JsonRejection>,
 ) -> Answer<Changed<Added>> {
     let request = body(request)?;
-    let add = move |admin: &Admin| {
-        let known = &admin.reloader.known;
-        known.add(&request.prefix, until(request.seconds), request.reason)
+    let by = operator.name().await;
+    let note = Note {
+        until: until(request.seconds),
+        reason: request.reason,
+        set_by: Some(by.clone()),
     };
+    let add = move |admin: &Admin| admin.reloader.known.add(&request.prefix, note);
     let added = aside(&admin, add).await?;
     let added =
         added.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    let change = Change {
-        what: "known",
-        to: added.prefix.to_string(),
-        until: added.until,
-        reason: added.reason.clone(),
-    };
+    let change = Change::noted("known", added.prefix.to_string(), &added.note);
     let address = added.prefix.addr();
     let speaks = admin.gate.policy.load().client.speaks_for_others(address);
     let proxy = speaks.then(|| {
         let prefix = added.prefix;
         format!("{prefix} is a trusted proxy's: everybody is known now whom it does not name")
     });
-    let (by, save) = (operator.name().await, |admin: &Admin| {
-        admin.reloader.known.save()
-    });
+    let save = |admin: &Admin| admin.reloader.known.save();
     let mut told = changed(&admin, &by, change, added, save).await;
     told.warn(proxy);
     Ok(told)
@@ -119,9 +116,11 @@ pub(super) async fn import(
     };
     let by = operator.name().await;
     let facts = Facts {
-        until: until(asked.seconds),
-        reason: asked.reason,
-        set_by: Some(by.clone()),
+        note: Note {
+            until: until(asked.seconds),
+            reason: asked.reason,
+            set_by: Some(by.clone()),
+        },
         ..Facts::default()
     };
     let name: String = asked.name.chars().take(MAX_NAME).collect();
@@ -131,12 +130,8 @@ pub(super) async fn import(
     let taking = aside(&admin, work);
     let (taken, ()) = tokio::join!(taking, pass_on(&mut prefixes, pieces));
     let facts = taken?.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error))?;
-    let change = Change {
-        what: "known",
-        to: format!("import {} of {} prefixes", facts.number, facts.prefixes),
-        until: facts.until,
-        reason: facts.reason.clone(),
-    };
+    let to = format!("import {} of {} prefixes", facts.number, facts.prefixes);
+    let change = Change::noted("known", to, &facts.note);
     let save = |admin: &Admin| admin.reloader.known.save_import();
     Ok(changed(&admin, &by, change, Imported(facts), save).await)
 }
@@ -174,7 +169,7 @@ fn taken_in(admin: &Admin, name: &Path, received: Received, facts: Facts) -> Res
     }
     let known = &admin.reloader.known;
     let facts = known.import(prefixes, facts)?;
-    let by = facts.set_by.as_deref().unwrap_or_default();
+    let by = facts.note.set_by.as_deref().unwrap_or_default();
     tracing::info!(
         "known: {} prefixes imported by {by} as import {}",
         facts.prefixes,

@@ -14,6 +14,7 @@ use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRe
 use crate::admin::{Admin, Problem};
 use crate::audit::Change;
 use crate::clock;
+use crate::note::Note;
 use crate::reload::MoveError;
 use crate::tenants::{Moved, Tenants, spellings};
 
@@ -72,8 +73,8 @@ fn entries(tenants: &Tenants, moved: &[Moved], asked: &ListQuery) -> Vec<ListedT
             tier: tenant.tier.name.clone(),
             own: tenant.tier.own,
             source: tenant.source.to_string(),
-            until: by_operator.and_then(|moved| moved.until),
-            reason: by_operator.and_then(|moved| moved.reason.clone()),
+            until: by_operator.and_then(|moved| moved.note.until),
+            reason: by_operator.and_then(|moved| moved.note.reason.clone()),
         }
     };
     found.into_iter().map(entry).collect()
@@ -90,20 +91,22 @@ pub(super) async fn set(
     let to = Moved {
         name: request.name,
         tier: request.tier,
-        until: request
-            .seconds
-            .map(|seconds| now.saturating_add(seconds.max(1))),
-        reason: request.reason,
-        set_by: Some(by.clone()),
+        note: Note {
+            until: request
+                .seconds
+                .map(|seconds| now.saturating_add(seconds.max(1))),
+            reason: request.reason,
+            set_by: Some(by.clone()),
+        },
     };
     // All tenants are gone through.
     let placed = aside(&admin, move |admin| admin.reloader.move_tenant(to)).await?;
     let placed = placed.map_err(refused)?;
     let moved = placed.moved;
     tracing::warn!(
-        by = moved.set_by,
-        until = moved.until.map(clock::timestamp),
-        reason = moved.reason,
+        by = moved.note.set_by,
+        until = moved.note.until.map(clock::timestamp),
+        reason = moved.note.reason,
         "tenant {:?} is in tier {}",
         moved.name,
         moved.tier
@@ -114,12 +117,8 @@ pub(super) async fn set(
             name = moved.name
         )
     });
-    let change = Change {
-        what: "tenant",
-        to: format!("{} in tier {}", moved.name, moved.tier),
-        until: moved.until,
-        reason: moved.reason.clone(),
-    };
+    let to = format!("{} in tier {}", moved.name, moved.tier);
+    let change = Change::noted("tenant", to, &moved.note);
     let save = |admin: &Admin| admin.reloader.save_moves();
     let mut answer = changed(&admin, &by, change, moved, save).await;
     answer.warn(note);
