@@ -31,6 +31,7 @@ use crate::recent::{self, Recent};
 use crate::reload::{Reloader, Running, read_keys};
 use crate::state::StateFile;
 use crate::tenants::{Moved, Moves, Roster};
+use crate::top::{self, Top};
 
 /// How long names may take at start before the gate serves without them.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
@@ -61,6 +62,8 @@ pub struct Built {
     pub learned: Arc<Keeper>,
     /// What went through in the last hour.
     pub recent: Arc<recent::Keeper>,
+    /// Who sends the most.
+    pub top: Arc<top::Keeper>,
     /// Which passes are not believed any more.
     pub revocations: Revocations,
 }
@@ -116,6 +119,7 @@ impl Inputs {
         limits.table.put_in_force();
         let (learned, arrivals) = Learned::new();
         let (recent, events) = Recent::new();
+        let (top, ended) = Top::new();
         let told = watch::Sender::new(false);
         let gate = Arc::new(Gate {
             learned,
@@ -138,6 +142,7 @@ impl Inputs {
                 metrics: Metrics::new().context("the metrics")?,
                 log: AccessLog::new(log, sample),
                 slow: Slow::default(),
+                top,
             },
             recent,
             told,
@@ -148,6 +153,8 @@ impl Inputs {
             .context("the threads that learn customers")?;
         let recent = recent::Keeper::start(gate.clone(), events)
             .context("the thread that keeps the last hour")?;
+        let top = top::Keeper::start(gate.clone(), ended)
+            .context("the thread that keeps the top sources")?;
         let known = Customers::new(gate.clone(), book, learned.clone());
         let reloader = Reloader::new(gate.clone(), running, known, moves, runtime.clone());
         let blocked = prefixes::Book::open(StateFile::new(&directory, "blocks.json"));
@@ -160,6 +167,7 @@ impl Inputs {
             blocks,
             learned,
             recent,
+            top,
             revocations,
         })
     }

@@ -84,6 +84,7 @@ pub fn run(
         blocks,
         learned,
         recent,
+        top,
         revocations,
     } = inputs.build(log, hasher, upstreams.handle())?;
     // As late as can be: what the process before this one counts from here on is lost.
@@ -105,6 +106,7 @@ pub fn run(
         reloader,
         blocks,
         recent,
+        top,
         revocations,
         addresses: sockets.addresses.clone(),
         audit: Audit::open(&directory),

@@ -22,6 +22,7 @@ use tidegate::reason::Reason;
 use tidegate::recent::Recent;
 use tidegate::state::StateFile;
 use tidegate::tenants::Roster;
+use tidegate::top::Top;
 use tidegate_config::Config;
 use tidegate_limit::Gauge;
 use tokio::sync::watch;
@@ -102,6 +103,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             slow: Slow::default(),
+            top: Top::new().0,
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
         },

@@ -35,6 +35,7 @@ use tidegate_config::Mode;
 use crate::door::DoorReason;
 use crate::pass::Id;
 use crate::reason::Reason;
+use crate::top::Top;
 
 /// How an accounted request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub struct Facts<'request> {
     pub tenant: Option<&'request str>,
     /// The number of the pass that was presented and believed.
     pub pass: Option<Id>,
+    /// The user agent, empty where the request had none; none when its head was not understood.
+    pub agent: Option<&'request [u8]>,
     /// The upstream, once there is one.
     pub upstream: Option<&'request str>,
     /// Bytes of the request's body.
@@ -97,7 +100,14 @@ pub struct Facts<'request> {
     pub duration: Duration,
 }
 
-/// Metrics and the access log.
+impl Facts<'_> {
+    /// Whether the gate said no.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.outcome, Outcome::Refused(_))
+    }
+}
+
+/// Metrics, the access log, and the top sources.
 #[derive(Debug)]
 pub struct Account {
     /// The counters.
@@ -106,6 +116,8 @@ pub struct Account {
     pub log: AccessLog,
     /// Answers that took long.
     pub slow: Slow,
+    /// Who sends the most.
+    pub top: Top,
 }
 
 impl Account {
@@ -114,6 +126,7 @@ impl Account {
         self.metrics
             .request(facts.outcome, facts.duration, facts.known);
         self.log.request(facts);
+        self.top.ended(facts);
         // How long a tunnel was open says nothing about the app.
         if facts.outcome == Outcome::Forwarded && facts.status != 101 {
             self.slow.add(facts.duration);
@@ -150,5 +163,6 @@ impl Account {
     pub fn refused_connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
         self.metrics.refused_connection(reason);
         self.log.connection(reason, client, listener);
+        self.top.closed(client);
     }
 }

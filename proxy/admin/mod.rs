@@ -35,6 +35,7 @@ use crate::gate::Gate;
 use crate::pass::Revocations;
 use crate::recent;
 use crate::reload::Reloader;
+use crate::top;
 use crate::upgrade::{Earlier, Upgrader};
 
 /// Where the gate listens, as it turned out: port 0 has become a port.
@@ -57,6 +58,8 @@ pub struct Admin {
     pub blocks: Blocks,
     /// What went through in the last hour.
     pub recent: Arc<recent::Keeper>,
+    /// Who sends the most.
+    pub top: Arc<top::Keeper>,
     /// Which passes are not believed any more.
     pub revocations: Revocations,
     /// Where it listens.

@@ -18,6 +18,7 @@ mod reopen;
 mod run;
 mod status;
 mod tenant;
+mod top;
 mod upgrade;
 mod validate;
 
@@ -97,6 +98,8 @@ pub(crate) enum Verb {
     Pass(pass::Verb),
     /// Show every fact and rule that decides about a client's request now
     Explain(explain::Arguments),
+    /// Show who sends the most: clients, networks, tenants, paths and user agents
+    Top(top::Arguments),
     /// Have the log's file opened anew
     #[command(subcommand)]
     Log(log::Verb),
@@ -163,6 +166,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Tenant(verb) => tenant::run(verb, context)?,
         Verb::Pass(verb) => pass::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
+        Verb::Top(arguments) => top::run(&arguments, context)?,
         Verb::Log(verb) => log::run(verb, context)?,
         Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),

@@ -52,11 +52,19 @@ pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         == Some(io::ErrorKind::BrokenPipe)
 }
 
-/// Text that somebody else wrote, on one line, and without a say in what the terminal does.
+/// Text that somebody else wrote, on one line, and without a say in what the terminal does, or in which
+/// direction it is read.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .map(|letter| if is_unseen(letter) { ' ' } else { letter })
         .collect()
+}
+
+/// Controls, and what changes how the letters around it look (Unicode's formats and separators).
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A number of seconds as a person says it: `42s`, `12m 5s`, `3h 20m`, `2d 4h`.

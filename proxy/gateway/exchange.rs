@@ -96,6 +96,8 @@ pub struct Ending<'request> {
     pub host: &'request str,
     /// The path, without query.
     pub path: &'request str,
+    /// The user agent; empty where there was none.
+    pub agent: Option<&'request [u8]>,
     /// The status that was sent.
     pub status: u16,
     /// Bytes of the request's body.
@@ -176,6 +178,7 @@ impl Exchange {
             status: ending.status,
             tenant: self.tenant.as_deref(),
             pass: self.pass.map(|pass| pass.id),
+            agent: ending.agent,
             upstream: Some(self.upstream.name()),
             received: ending.received,
             sent: ending.sent,
@@ -200,6 +203,7 @@ impl Drop for Exchange {
             method: "",
             host: "",
             path: "",
+            agent: None,
             status: 0,
             received: 0,
             sent: 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
-use http::header::{ACCEPT, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ACCEPT, HOST, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::{Method, Version};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -253,6 +253,12 @@ impl ProxyHttp for Forwarder {
             method: request.method.as_str(),
             host: host.and_then(|host| host.ok()).unwrap_or_default(),
             path: request.uri.path(),
+            agent: Some(
+                request
+                    .headers
+                    .get(USER_AGENT)
+                    .map_or(&[], |sent| sent.as_bytes()),
+            ),
             status: final_response(session).map_or(0, |sent| sent.status.as_u16()),
             received: session.body_bytes_read() as u64,
             sent: session.body_bytes_sent() as u64,

@@ -16,7 +16,7 @@ pub use set::{Layers, PrefixSet};
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::in_force::InForce;
 
@@ -68,6 +68,19 @@ impl Published {
     /// Puts the sets that `latest` gives in force, as [`InForce::replace`] does.
     pub fn replace_all(&self, latest: impl FnOnce() -> Layers) {
         self.sets.replace(latest);
+    }
+}
+
+/// The network that a client's prefix is told with: a /24, of IPv6 a /48; the prefix itself where that
+/// is wider.
+pub fn network(prefix: IpNet) -> IpNet {
+    match prefix {
+        IpNet::V4(prefix) => Ipv4Net::new(prefix.addr(), prefix.prefix_len().min(24))
+            .map_or(prefix, |net| net.trunc())
+            .into(),
+        IpNet::V6(prefix) => Ipv6Net::new(prefix.addr(), prefix.prefix_len().min(48))
+            .map_or(prefix, |net| net.trunc())
+            .into(),
     }
 }
 

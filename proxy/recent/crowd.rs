@@ -2,10 +2,10 @@
 
 use tidegate_limit::Key;
 
-use super::heavy::{Heavy, Tally};
-use super::key::KeyHashing;
 use super::sample::Sample;
 use super::slot::Client;
+use crate::hashed::KeyHashing;
+use crate::heavy::{Heavy, Tally};
 
 /// Clients with what they asked: the heaviest one by one, the others by a fixed share of them. What is
 /// summed over both is exact while there is room for all, and not at the mercy of one heavy client that
@@ -59,7 +59,8 @@ impl Crowd {
 
     /// By how much what is told of one of the heaviest may be too low.
     pub fn error(&self) -> u64 {
-        self.heavy.error()
+        let [error] = self.heavy.error();
+        error
     }
 
     /// How many clients there were, how many of them are of a kind, and by how much the share of those

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::answer::{Preview, Window};
 use super::history::{HOUR, History, SLOT, Span};
 use super::preview::Question;
 use super::{Arrivals, Totals};
 use crate::gate::Gate;
+use crate::rolling::Beat;
 
 /// How often events are taken over.
 const TAKE: Duration = Duration::from_millis(20);
@@ -25,8 +26,7 @@ pub struct Keeper {
 #[derive(Debug)]
 struct Kept {
     history: History,
-    /// When the slot that goes on began.
-    begun: Instant,
+    beat: Beat,
 }
 
 impl Keeper {
@@ -39,7 +39,7 @@ impl Keeper {
             gate,
             kept: Mutex::new(Kept {
                 history: History::new(Totals::default()),
-                begun: Instant::now(),
+                beat: Beat::new(SLOT),
             }),
         });
         let keeping = keeper.clone();
@@ -87,7 +87,7 @@ impl Keeper {
     pub fn window(&self, span: Span, question: Question) -> Window {
         let all = {
             let kept = self.lock();
-            let gone_on = kept.begun.elapsed().as_secs();
+            let gone_on = kept.beat.gone_on().as_secs();
             kept.history.of(span, totals(&self.gate), gone_on)
         };
         Window::of(&all, span.minutes(), question, &self.gate)
@@ -102,19 +102,14 @@ fn totals(gate: &Gate) -> Totals {
 impl Kept {
     /// Ends the slots whose time has passed: several when the machine slept.
     fn end_slots(&mut self, gate: &Gate) {
-        let slot = Duration::from_secs(SLOT);
-        let mut due = self.begun.elapsed().as_secs() / SLOT;
-        if due > HOUR {
+        let over = self.beat.over();
+        if over > HOUR {
             // Nothing of the last hour is left.
-            *self = Kept {
-                history: History::new(totals(gate)),
-                begun: Instant::now(),
-            };
-            due = 0;
+            self.history = History::new(totals(gate));
+            return;
         }
-        for _ in 0..due {
+        for _ in 0..over {
             self.history.end_slot(totals(gate));
-            self.begun += slot;
         }
     }
 }

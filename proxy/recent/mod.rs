@@ -12,10 +12,8 @@
 mod answer;
 mod bursts;
 mod crowd;
-mod heavy;
 mod history;
 mod keeper;
-mod key;
 mod preview;
 mod sample;
 mod slot;

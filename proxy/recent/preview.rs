@@ -11,8 +11,9 @@ use tidegate_limit::Key;
 use super::answer::{Named, Share, Window};
 use super::crowd::{Crowd, Sum};
 use super::history::SLOT;
-use super::slot::{Client, Counts, Slot, network};
+use super::slot::{Client, Counts, Slot};
 use crate::gate::Gate;
+use crate::prefixes::network;
 
 /// Prefixes and tenants that are named, at most.
 const NAMED: usize = 10;
@@ -260,11 +261,8 @@ impl Window {
     /// What would be refused of a stretch of time.
     pub(super) fn of(all: &Slot, minutes: u64, question: Question, gate: &Gate) -> Self {
         let judge = Judge { question, gate };
-        let errors = [
-            all.clients.error(),
-            all.networks.error(),
-            all.tenants.error(),
-        ];
+        let ([networks], [tenants]) = (all.networks.error(), all.tenants.error());
+        let errors = [all.clients.error(), networks, tenants];
         Window {
             minutes,
             seconds: all.seconds,

@@ -7,8 +7,8 @@ use std::collections::hash_map::Entry;
 
 use tidegate_limit::Key;
 
-use super::heavy::Tally;
-use super::key::KeyHashing;
+use crate::hashed::KeyHashing;
+use crate::heavy::Tally;
 
 /// A fixed share of all keys, with their tallies: all of them while there is room, then half of them, a
 /// quarter and so on.

@@ -2,14 +2,16 @@
 
 use std::hash::RandomState;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use tidegate_limit::Key;
 
 use super::bursts::{Burst, Bursts};
 use super::crowd::Crowd;
-use super::heavy::{Heavy, Tally};
-use super::key::KeyHashing;
 use super::{Judged, Name, Totals};
+use crate::hashed::KeyHashing;
+use crate::heavy::{Heavy, Tally};
+use crate::prefixes::network;
+use crate::rolling::Stretch;
 
 /// For how many keys there is room: just below seven eighths of a power of two, where a hash map grows.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +79,8 @@ impl Counts {
 }
 
 impl Tally for Counts {
-    fn weight(&self) -> u64 {
-        self.requests.into()
+    fn weights(&self) -> [u64; 1] {
+        [self.requests.into()]
     }
 
     fn merge(&mut self, other: &Self) {
@@ -90,8 +92,8 @@ impl Tally for Counts {
 }
 
 impl Tally for Client {
-    fn weight(&self) -> u64 {
-        self.counts.weight()
+    fn weights(&self) -> [u64; 1] {
+        self.counts.weights()
     }
 
     fn merge(&mut self, other: &Self) {
@@ -104,8 +106,8 @@ impl Tally for Client {
 }
 
 impl Tally for Tenant {
-    fn weight(&self) -> u64 {
-        self.counts.weight()
+    fn weights(&self) -> [u64; 1] {
+        self.counts.weights()
     }
 
     fn merge(&mut self, other: &Self) {
@@ -163,17 +165,25 @@ impl Slot {
         let more = |kept: &mut Counts| kept.merge(counts);
         self.networks.count(network, more, || *counts);
     }
+}
 
-    /// Gives back memory that it does not need as it is.
-    pub fn shrink(&mut self) {
+impl Stretch for Slot {
+    fn empty() -> Self {
+        Slot::new(Room::KEPT)
+    }
+
+    fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
+    fn shrink(&mut self) {
         self.clients.shrink();
         self.customers.shrink();
         self.networks.shrink();
         self.tenants.shrink();
     }
 
-    /// Takes over another stretch of time.
-    pub fn merge(&mut self, other: &Slot) {
+    fn merge(&mut self, other: &Slot) {
         self.seconds += other.seconds;
         self.totals = self.totals.and(other.totals);
         self.looked_at += other.looked_at;
@@ -184,18 +194,5 @@ impl Slot {
         self.tenants.merge(&other.tenants);
         self.bursts.merge(&other.bursts);
         self.bursts_of_customers.merge(&other.bursts_of_customers);
-    }
-}
-
-/// The network that a client's prefix is told with: a /24, of IPv6 a /48; the prefix itself where that
-/// is wider.
-pub fn network(prefix: IpNet) -> IpNet {
-    match prefix {
-        IpNet::V4(prefix) => Ipv4Net::new(prefix.addr(), prefix.prefix_len().min(24))
-            .map_or(prefix, |net| net.trunc())
-            .into(),
-        IpNet::V6(prefix) => Ipv6Net::new(prefix.addr(), prefix.prefix_len().min(48))
-            .map_or(prefix, |net| net.trunc())
-            .into(),
     }
 }

@@ -131,6 +131,7 @@ mod tenant_files;
 mod tenants;
 /// TLS on a listener: versions, names, clients' certificates, deadlines, and HTTP over it.
 mod tls;
+mod top;
 /// Connections that become something else: WebSockets, and nothing but WebSockets.
 mod upgrades;
 /// Apps that are down, slow, broken, late or not to be found.

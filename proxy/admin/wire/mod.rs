@@ -262,6 +262,21 @@ pub struct PreviewQuery {
     pub burst: Option<NonZeroU32>,
 }
 
+/// What `GET /v1/top` is asked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopQuery {
+    /// `10s`, which it is when it is not said, `1m` or `10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// `requests`, which it is when it is not said, `refused`, `bytes` or `upstream`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// How many of each kind are named: 10 when it is not said, at most 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
 /// `POST /v1/reopen`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

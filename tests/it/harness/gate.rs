@@ -67,7 +67,7 @@ fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 }
 
 /// How a process ended, if it did in time.
-fn end_within_patience(child: &mut Child) -> Option<ExitStatus> {
+pub(super) fn end_within_patience(child: &mut Child) -> Option<ExitStatus> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait().unwrap() {

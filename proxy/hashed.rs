@@ -1,12 +1,13 @@
-//! Keys of the limiter in hash maps.
+//! Hash maps by what is a hash already.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A key is a keyed hash already, so it is not hashed again.
+/// A keyed hash, so it is not hashed again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hashed(u64);
 
-/// For maps by [`tidegate_limit::Key`], and by nothing that somebody outside could choose.
+/// For maps by [`tidegate_limit::Key`] or another keyed hash, and by nothing that somebody outside could
+/// choose.
 pub type KeyHashing = BuildHasherDefault<Hashed>;
 
 impl Hasher for Hashed {

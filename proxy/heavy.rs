@@ -1,13 +1,15 @@
 //! Who did the most, in bounded memory: Lossy Counting (Manku and Motwani, "Approximate Frequency
-//! Counts over Data Streams", VLDB 2002), with a bound on the entries in place of one on the error.
+//! Counts over Data Streams", VLDB 2002), with a bound on the entries in place of one on the error, and
+//! by several measures at once: requests and bytes, say.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
-/// What is counted of each key.
-pub trait Tally: Clone {
-    /// How much it counts for who stays: when there is no room, the lightest leave.
-    fn weight(&self) -> u64;
+/// What is counted of each key, by `N` measures.
+pub trait Tally<const N: usize = 1>: Clone {
+    /// How much it counts for who stays: when there is no room, those leave that are light by every
+    /// measure.
+    fn weights(&self) -> [u64; N];
 
     /// Adds what was counted elsewhere.
     fn merge(&mut self, other: &Self);
@@ -15,45 +17,65 @@ pub trait Tally: Clone {
 
 /// The heaviest keys with their tallies. Exact until there are more keys than it has room for; from
 /// then on a weight may be too low by [`Heavy::error`], and a key that is not there weighs no more than
-/// that: at most a share of 2 / room of all.
+/// that: at most a share of 2 N / room of all.
 #[derive(Clone, Debug)]
-pub struct Heavy<K, V, S> {
-    entries: HashMap<K, Entry<V>, S>,
+pub struct Heavy<K, V, S, const N: usize = 1> {
+    entries: HashMap<K, Entry<V, N>, S>,
     room: usize,
-    error: u64,
+    error: [u64; N],
 }
 
 #[derive(Clone, Debug)]
-struct Entry<V> {
+struct Entry<V, const N: usize> {
     tally: V,
     /// Weight that it may have had before and that was forgotten.
-    missing: u64,
+    missing: [u64; N],
 }
 
-impl<V: Tally> Entry<V> {
-    fn may_weigh(&self) -> u64 {
-        self.tally.weight().saturating_add(self.missing)
+impl<V: Tally<N>, const N: usize> Entry<V, N> {
+    fn may_weigh(&self) -> [u64; N] {
+        sum(self.tally.weights(), self.missing)
     }
 }
 
-impl<K: Hash + Eq + Copy, V: Tally, S: BuildHasher + Default> Heavy<K, V, S> {
+/// Measure by measure.
+fn sum<const N: usize>(mut one: [u64; N], other: [u64; N]) -> [u64; N] {
+    for (here, there) in one.iter_mut().zip(other) {
+        *here = here.saturating_add(there);
+    }
+    one
+}
+
+impl<K, V, S, const N: usize> Heavy<K, V, S, N>
+where
+    K: Hash + Eq + Copy,
+    V: Tally<N>,
+    S: BuildHasher + Default,
+{
     /// Nobody yet, and room for so many.
     pub fn new(room: usize) -> Self {
         Heavy {
             entries: HashMap::default(),
-            room: room.max(2),
-            error: 0,
+            room: room.max(2 * N),
+            error: [0; N],
         }
     }
 
-    /// By how much a weight may be too low; 0 while all is exact.
-    pub fn error(&self) -> u64 {
+    /// By how much a weight may be too low, by each measure; 0 while all is exact.
+    pub fn error(&self) -> [u64; N] {
         self.error
     }
 
     /// The keys with what was counted of them, at least.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, entry)| (key, &entry.tally))
+    }
+
+    /// What was counted of each key, at least, and how much more it may be, by each measure.
+    pub fn bounded(&self) -> impl Iterator<Item = (&V, [u64; N])> {
+        self.entries
+            .values()
+            .map(|entry| (&entry.tally, entry.missing))
     }
 
     /// What was counted of a key, at least.
@@ -80,17 +102,20 @@ impl<K: Hash + Eq + Copy, V: Tally, S: BuildHasher + Default> Heavy<K, V, S> {
     pub fn merge(&mut self, other: &Self) {
         for (key, here) in &mut self.entries {
             let there = other.entries.get(key);
-            here.missing += there.map_or(other.error, |there| there.missing);
+            here.missing = sum(
+                here.missing,
+                there.map_or(other.error, |there| there.missing),
+            );
         }
         for (key, there) in &other.entries {
             let here = self.entries.entry(*key);
             here.and_modify(|here| here.tally.merge(&there.tally))
                 .or_insert_with(|| Entry {
                     tally: there.tally.clone(),
-                    missing: self.error + there.missing,
+                    missing: sum(self.error, there.missing),
                 });
         }
-        self.error += other.error;
+        self.error = sum(self.error, other.error);
         while self.entries.len() > self.room {
             self.forget_the_lightest();
         }
@@ -101,15 +126,27 @@ impl<K: Hash + Eq + Copy, V: Tally, S: BuildHasher + Default> Heavy<K, V, S> {
         self.entries.shrink_to_fit();
     }
 
-    /// Makes room: the lighter half leaves.
+    /// Makes room: at least half leave. By each measure the same number stays.
     fn forget_the_lightest(&mut self) {
-        let mut weights: Vec<u64> = self.entries.values().map(Entry::may_weigh).collect();
-        let middle = weights.len() / 2;
-        if middle < weights.len() {
-            let (_, most, _) = weights.select_nth_unstable(middle);
-            let most = *most;
-            self.entries.retain(|_, entry| entry.may_weigh() > most);
-            self.error = self.error.max(most);
+        let leave = self.entries.len() - self.entries.len() / (2 * N);
+        let most: [u64; N] = std::array::from_fn(|measure| self.weight_at(measure, leave));
+        self.entries.retain(|_, entry| {
+            let mut weights = entry.may_weigh().into_iter().zip(most);
+            weights.any(|(weight, most)| weight > most)
+        });
+        for (error, most) in self.error.iter_mut().zip(most) {
+            *error = most.max(*error);
+        }
+    }
+
+    /// The weight of the entry that has so many lighter ones.
+    fn weight_at(&self, measure: usize, lighter: usize) -> u64 {
+        let entries = self.entries.values();
+        let weights = entries.filter_map(|entry| entry.may_weigh().get(measure).copied());
+        let mut weights: Vec<u64> = weights.collect();
+        match lighter < weights.len() {
+            true => *weights.select_nth_unstable(lighter).1,
+            false => 0,
         }
     }
 }
@@ -121,8 +158,8 @@ mod tests {
     use super::*;
 
     impl Tally for u64 {
-        fn weight(&self) -> u64 {
-            *self
+        fn weights(&self) -> [u64; 1] {
+            [*self]
         }
 
         fn merge(&mut self, other: &Self) {
@@ -152,24 +189,21 @@ mod tests {
         count(&mut heavy, [1, 2, 1, 3, 1]);
         assert_eq!(
             (heavy.get(&1), heavy.get(&2), heavy.error()),
-            (Some(&3), Some(&1), 0)
+            (Some(&3), Some(&1), [0])
         );
         assert_eq!(heavy.get(&4), None);
     }
 
     fn holds_the_heavy(heavy: &Counted, room: u64, all: u64) {
         assert!(heavy.iter().count() as u64 <= room);
-        assert!(heavy.error() <= 2 * all / room, "error {}", heavy.error());
+        let [error] = heavy.error();
+        assert!(error <= 2 * all / room, "error {error}");
         for key in 0..40 {
             let counted = *heavy
                 .get(&key)
                 .unwrap_or_else(|| panic!("{key} is missing"));
             assert!(counted <= 500, "{key} was counted {counted} times");
-            assert!(
-                counted + heavy.error() >= 500,
-                "{key}: {counted}, error {}",
-                heavy.error()
-            );
+            assert!(counted + error >= 500, "{key}: {counted}, error {error}");
         }
     }
 
@@ -191,14 +225,41 @@ mod tests {
             all.merge(&heavy);
         }
         assert!(all.iter().count() <= 400);
+        let [error] = all.error();
         for key in 0..40 {
             let counted = all.get(&key).copied().unwrap_or(0);
             assert!(counted <= 500, "{key} was counted {counted} times");
-            assert!(
-                counted + all.error() >= 500,
-                "{key}: {counted}, error {}",
-                all.error()
-            );
+            assert!(counted + error >= 500, "{key}: {counted}, error {error}");
         }
+    }
+
+    impl Tally<2> for [u64; 2] {
+        fn weights(&self) -> [u64; 2] {
+            *self
+        }
+
+        fn merge(&mut self, other: &Self) {
+            *self = sum(*self, *other);
+        }
+    }
+
+    #[test]
+    fn who_is_heavy_by_one_measure_stays_for_it() {
+        let mut heavy: Heavy<u32, [u64; 2], BuildHasherDefault<DefaultHasher>, 2> = Heavy::new(400);
+        let mut stream: Vec<(u32, [u64; 2])> = (1000..31_000).map(|key| (key, [1, 1])).collect();
+        stream.extend((0..500).map(|_| (1, [1, 0])));
+        stream.push((2, [1, 900]));
+        fastrand::Rng::with_seed(7).shuffle(&mut stream);
+        for (key, weights) in stream {
+            heavy.count(key, |tally| tally.merge(&weights), || weights);
+        }
+        let [often, much] = heavy.error();
+        assert!(
+            often <= 4 * 31_000 / 400 && much <= 4 * 31_000 / 400,
+            "{often}, {much}"
+        );
+        let [requests, _] = heavy.get(&1).copied().unwrap_or_default();
+        assert!(requests <= 500 && requests + often >= 500, "{requests}");
+        assert_eq!(heavy.get(&2), Some(&[1, 900]));
     }
 }

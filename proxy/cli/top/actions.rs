@@ -1,0 +1,115 @@
+//! What can be done about a source.
+
+use hyper::Method;
+
+use crate::admin::wire::{BlockRequest, Changed, KnownRequest, Unblock};
+use crate::admin::{Client, ClientError};
+use crate::prefixes::Added;
+use crate::top::Source;
+
+/// For how long a client is blocked or allowed from here, in seconds: what is decided in a hurry ends by
+/// itself.
+const LASTING: u64 = 60 * 60;
+const REASON: &str = "seen in tidegate top";
+
+/// Something that is done once it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// `known`: it is a customer's.
+    Block {
+        prefix: String,
+        known: bool,
+    },
+    Unblock {
+        prefix: String,
+    },
+    Allow {
+        prefix: String,
+    },
+}
+
+/// What has become of it, in a sentence.
+pub(super) type Done = Result<String, String>;
+
+impl Action {
+    /// Shuts it out.
+    pub fn block(source: &Source) -> Self {
+        Action::Block {
+            prefix: source.name.clone(),
+            known: source.known,
+        }
+    }
+
+    /// Lets it in: a block is lifted, and whoever is not blocked becomes known.
+    pub fn allow(source: &Source) -> Self {
+        let prefix = source.name.clone();
+        match source.blocked {
+            true => Action::Unblock { prefix },
+            false => Action::Allow { prefix },
+        }
+    }
+
+    /// What is asked before it is done.
+    pub fn question(&self) -> String {
+        match self {
+            Action::Block {
+                prefix,
+                known: true,
+            } => {
+                format!("{prefix} is a KNOWN CUSTOMER. Block it for an hour all the same? y/n")
+            }
+            Action::Block { prefix, .. } => format!("Block {prefix} for an hour? y/n"),
+            Action::Unblock { prefix } => format!("Lift the block of {prefix}? y/n"),
+            Action::Allow { prefix } => {
+                format!("Take {prefix} for a known customer for an hour? y/n")
+            }
+        }
+    }
+
+    /// Does it.
+    pub fn carry_out(&self, gate: &Client) -> Done {
+        let (changed, sentence) = match self {
+            Action::Block { prefix, .. } => {
+                let request = BlockRequest {
+                    prefix: prefix.clone(),
+                    seconds: Some(LASTING),
+                    reason: Some(REASON.to_owned()),
+                    force: false,
+                };
+                let changed = gate.send(Method::POST, "/v1/blocks", &request);
+                (
+                    changed,
+                    format!("{prefix} is blocked for an hour; a lifts it"),
+                )
+            }
+            Action::Unblock { prefix } => {
+                let request = Unblock {
+                    prefix: prefix.clone(),
+                };
+                let changed = gate.send(Method::DELETE, "/v1/blocks", &request);
+                (changed, format!("{prefix} is no longer blocked"))
+            }
+            Action::Allow { prefix } => {
+                let request = KnownRequest {
+                    prefix: prefix.clone(),
+                    seconds: Some(LASTING),
+                    reason: Some(REASON.to_owned()),
+                };
+                let changed = gate.send(Method::POST, "/v1/known", &request);
+                (changed, format!("{prefix} is known for an hour"))
+            }
+        };
+        told(changed, sentence)
+    }
+}
+
+fn told(changed: Result<Changed<Added>, ClientError>, sentence: String) -> Done {
+    match changed {
+        Ok(Changed {
+            warning: Some(warning),
+            ..
+        }) => Ok(format!("{sentence} (warning: {warning})")),
+        Ok(_) => Ok(sentence),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,173 @@
+//! The screen, drawn from the state.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
+
+use super::state::{Said, Seen, State};
+use super::{output, table};
+use crate::top::{Kind, Source};
+
+/// Rows of a kind that is not chosen from: its head and the heaviest.
+const GLIMPSE: u16 = 4;
+/// Letters of a number, with the space before it.
+const NUMBER: u16 = 11;
+const STANDING: u16 = 16;
+
+const KEYS: &str = "r requests  f refused  y bytes  u upstream │ w window │ Tab kind  ↑↓ choose  b block  a allow │ p pause  q quit";
+
+/// Draws all of it.
+pub(super) fn draw(frame: &mut Frame, state: &State) {
+    let (said, keys) = (said(state), Line::from(KEYS).style(dim()));
+    let width = frame.area().width;
+    let [head, body, message, foot] = Layout::vertical([
+        Constraint::Length(3),
+        Constraint::Fill(1),
+        Constraint::Length(height(&said, width)),
+        Constraint::Length(height(&keys, width)),
+    ])
+    .areas(frame.area());
+    match &state.seen {
+        Some(seen) => {
+            draw_head(frame, head, state, seen);
+            draw_kinds(frame, body, state, seen);
+        }
+        None => frame.render_widget(Paragraph::new("waiting for the gate…"), head),
+    }
+    for (line, area) in [(said, message), (keys, foot)] {
+        frame.render_widget(Paragraph::new(line).wrap(Wrap { trim: true }), area);
+    }
+}
+
+/// Rows that a line takes when it is folded, with one for words that do not fit to its end; four at most.
+fn height(line: &Line, width: u16) -> u16 {
+    match line.width() / usize::from(width.max(1)) {
+        0 => 1,
+        more @ 1..3 => more as u16 + 1,
+        _ => 4,
+    }
+}
+
+fn draw_head(frame: &mut Frame, area: Rect, state: &State, seen: &Seen) {
+    let age = seen.at.elapsed().as_secs();
+    let stale = match (state.paused, age) {
+        (true, _) => "  PAUSED".to_owned(),
+        (false, 0..=3) => String::new(),
+        (false, age) => format!("  {} OLD", output::duration(age)),
+    };
+    let note = table::note(&seen.sources).map(|note| format!("({note})"));
+    let lines = vec![
+        Line::from(vec![
+            Span::styled("mode ", dim()),
+            Span::styled(seen.mode.clone(), bold()),
+            Span::styled(stale, coloured(Color::Yellow)),
+        ]),
+        Line::from(table::summary(&seen.sources)),
+        Line::from(note.unwrap_or_default()).style(dim()),
+    ];
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// All kinds that anything came of; the one that is chosen from gets the room that is left.
+fn draw_kinds(frame: &mut Frame, area: Rect, state: &State, seen: &Seen) {
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind == state.kind || !seen.sources.by_kind(*kind).is_empty())
+        .collect();
+    let room = |kind: &Kind| match *kind == state.kind {
+        true => Constraint::Min(GLIMPSE),
+        false => Constraint::Length(GLIMPSE),
+    };
+    let areas = Layout::vertical(kinds.iter().map(room))
+        .spacing(1)
+        .split(area);
+    for (kind, area) in kinds.into_iter().zip(areas.iter()) {
+        draw_kind(frame, *area, kind, state, seen);
+    }
+}
+
+fn draw_kind(frame: &mut Frame, area: Rect, kind: Kind, state: &State, seen: &Seen) {
+    let is_chosen = kind == state.kind;
+    let sources = &seen.sources;
+    let [title, columns @ ..] = table::headings(kind, state.view.by);
+    let title = if is_chosen {
+        format!("▸ {title}")
+    } else {
+        title.to_owned()
+    };
+    let numbers = columns.map(|name| Cell::from(Line::from(name).right_aligned()));
+    let heading = [Cell::from(title)]
+        .into_iter()
+        .chain(numbers)
+        .chain([Cell::from("")]);
+    let heading = Row::new(heading).style(if is_chosen { bold() } else { dim() });
+    let rows = sources
+        .by_kind(kind)
+        .iter()
+        .map(|one| row(one, sources.seconds));
+    let widths = [Constraint::Min(16)]
+        .into_iter()
+        .chain(columns.map(|_| Constraint::Length(NUMBER)))
+        .chain([Constraint::Length(STANDING)]);
+    let chosen = Style::new().add_modifier(Modifier::REVERSED);
+    let table = Table::new(rows, widths)
+        .header(heading)
+        .column_spacing(1)
+        .row_highlight_style(chosen);
+    let mut at = TableState::new().with_selected(is_chosen.then(|| state.at()));
+    frame.render_stateful_widget(table, area, &mut at);
+}
+
+fn row(source: &Source, seconds: u64) -> Row<'static> {
+    let [name, numbers @ ..] = table::row(source, seconds);
+    let style = match (source.blocked, source.known) {
+        (true, _) => coloured(Color::Red),
+        (false, true) => coloured(Color::Green),
+        (false, false) => Style::new(),
+    };
+    let numbers = numbers.map(|number| Cell::from(Line::from(number).right_aligned()));
+    let standing = Cell::from(table::standing(source));
+    Row::new(
+        [Cell::from(name)]
+            .into_iter()
+            .chain(numbers)
+            .chain([standing]),
+    )
+    .style(style)
+}
+
+/// A question, or what became of the last one.
+fn said(state: &State) -> Line<'static> {
+    match (&state.asking, &state.said) {
+        (Some(action), _) => Line::from(action.question()).style(bold().fg_if(Color::Yellow)),
+        (None, Said::Good(text)) => Line::from(output::plain(text)).style(coloured(Color::Green)),
+        (None, Said::Bad(text)) => Line::from(output::plain(text)).style(coloured(Color::Red)),
+        (None, Said::Nothing) => Line::default(),
+    }
+}
+
+fn bold() -> Style {
+    Style::new().add_modifier(Modifier::BOLD)
+}
+
+fn dim() -> Style {
+    Style::new().add_modifier(Modifier::DIM)
+}
+
+fn coloured(colour: Color) -> Style {
+    Style::new().fg_if(colour)
+}
+
+/// Colours where they are wanted (no-color.org): everything is told by words, too.
+trait Coloured {
+    fn fg_if(self, colour: Color) -> Style;
+}
+
+impl Coloured for Style {
+    fn fg_if(self, colour: Color) -> Style {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+        if unwanted { self } else { self.fg(colour) }
+    }
+}

@@ -1,0 +1,182 @@
+//! What is told about the sources.
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::event::UNSEEN;
+use super::keeper::Query;
+use super::slot::Slot;
+use super::source::{Counted, Kind, Measure, Measures, Name};
+use crate::gate::Gate;
+
+/// `GET /v1/top`: the heaviest sources of the last seconds or minutes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sources {
+    /// Over how many seconds: at least the window, once the gate has run for so long, and up to a fifth
+    /// more.
+    pub seconds: u64,
+    /// All that came in this time.
+    pub all: Measured,
+    /// Of so many requests, one was looked at, at the least: 1 while all are.
+    pub one_in: u32,
+    /// Requests that nothing more is known of than that they were.
+    pub missed: u64,
+    /// By client, as it is counted.
+    pub clients: Vec<Source>,
+    /// By /24, of IPv6 by /48.
+    pub networks: Vec<Source>,
+    /// By tenant, where it has a name.
+    pub tenants: Vec<Source>,
+    /// By path, cut after 96 bytes.
+    pub paths: Vec<Source>,
+    /// By user agent, cut after 128 bytes; empty where a request had none.
+    pub user_agents: Vec<Source>,
+}
+
+/// What came from somewhere.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// Requests, and connections that were closed before one was read.
+    pub requests: u64,
+    /// Those of them that the gate refused.
+    pub refused: u64,
+    /// Bytes of bodies, both ways.
+    pub bytes: u64,
+    /// Seconds for which upstreams were held, all together.
+    pub upstream_seconds: f64,
+}
+
+/// A source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// Which.
+    pub name: String,
+    /// What came from it.
+    #[serde(flatten)]
+    pub measured: Measured,
+    /// Its share of all, by what the sources are compared by.
+    pub share: f64,
+    /// By how much that share may be off: what the sketch may have forgotten of it, and two standard
+    /// errors of the sampling; 0 when it is exact.
+    pub error: f64,
+    /// Whether it is a known customer's.
+    pub known: bool,
+    /// Whether it is blocked.
+    pub blocked: bool,
+}
+
+impl From<Measures> for Measured {
+    fn from(Measures([requests, refused, bytes, upstream]): Measures) -> Self {
+        Measured {
+            requests,
+            refused,
+            bytes,
+            upstream_seconds: upstream as f64 / 1e6,
+        }
+    }
+}
+
+impl Sources {
+    /// The heaviest of a stretch of time.
+    pub(super) fn of(slot: &Slot, query: Query, gate: &Gate) -> Self {
+        let named = |kind| named(slot, kind, query, gate);
+        Sources {
+            seconds: slot.seconds,
+            all: slot.all.into(),
+            one_in: slot.one_in,
+            missed: slot.missed,
+            clients: named(Kind::Client),
+            networks: named(Kind::Network),
+            tenants: named(Kind::Tenant),
+            paths: named(Kind::Path),
+            user_agents: named(Kind::Agent),
+        }
+    }
+
+    /// Those of a kind.
+    pub fn by_kind(&self, kind: Kind) -> &[Source] {
+        match kind {
+            Kind::Client => &self.clients,
+            Kind::Network => &self.networks,
+            Kind::Tenant => &self.tenants,
+            Kind::Path => &self.paths,
+            Kind::Agent => &self.user_agents,
+        }
+    }
+}
+
+fn named(slot: &Slot, kind: Kind, query: Query, gate: &Gate) -> Vec<Source> {
+    let Some(sketch) = slot.of(kind) else {
+        return Vec::new();
+    };
+    let weighs = |(counted, _): &(&Counted, _)| counted.measures.get(query.by) > 0;
+    let mut all: Vec<(&Counted, [u64; 4])> = sketch.bounded().filter(weighs).collect();
+    all.sort_by_cached_key(|(counted, _)| {
+        let Measures(all) = counted.measures;
+        (
+            Reverse(counted.measures.get(query.by)),
+            Reverse(all),
+            text(&counted.name),
+        )
+    });
+    all.truncate(query.limit);
+    let source = |(counted, missing)| source(counted, Measures(missing), slot, query.by, gate);
+    all.into_iter().map(source).collect()
+}
+
+fn source(counted: &Counted, missing: Measures, slot: &Slot, by: Measure, gate: &Gate) -> Source {
+    let all = slot.all.get(by).max(1) as f64;
+    let value = counted.measures.get(by);
+    let forgotten = missing.get(by) as f64;
+    let (known, blocked) = match counted.name {
+        Name::Prefix(prefix) => (is_known(prefix, gate), is_blocked(prefix, gate)),
+        Name::Text(_) => (false, false),
+    };
+    Source {
+        name: text(&counted.name),
+        measured: counted.measures.into(),
+        share: value as f64 / all,
+        error: (forgotten + sampling_error(value, by, slot.one_in)) / all,
+        known,
+        blocked,
+    }
+}
+
+/// Two standard errors of a sum of which one in so many was looked at: each of those adds its value
+/// squared, (n - 1) / n times, and none has more than what is always looked at (Horvitz and Thompson).
+fn sampling_error(sum: u64, by: Measure, one_in: u32) -> f64 {
+    let most = UNSEEN.get(by) as f64;
+    2.0 * (f64::from(one_in.saturating_sub(1)) * most * sum as f64).sqrt()
+}
+
+/// A prefix of a single address as that address.
+fn text(name: &Name) -> String {
+    match name {
+        Name::Prefix(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => {
+            prefix.addr().to_string()
+        }
+        Name::Prefix(prefix) => prefix.to_string(),
+        Name::Text(text) => text.to_string(),
+    }
+}
+
+fn is_known(prefix: IpNet, gate: &Gate) -> bool {
+    ends(prefix)
+        .into_iter()
+        .all(|address| gate.is_known(address))
+}
+
+fn is_blocked(prefix: IpNet, gate: &Gate) -> bool {
+    ends(prefix)
+        .into_iter()
+        .all(|address| gate.blocks.contains(address))
+}
+
+/// The first and the last address: a prefix that both are in has all of it, but for one that is pieced
+/// together.
+fn ends(prefix: IpNet) -> [IpAddr; 2] {
+    [prefix.network(), prefix.broadcast()]
+}

@@ -1,0 +1,90 @@
+//! What is told of one request, cut to a fixed size.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use arrayvec::{ArrayString, ArrayVec};
+
+use super::source::Measures;
+use crate::account::Facts;
+
+/// Bytes of a body beyond which a request is always looked at: a share of those would say little about
+/// who moves the most.
+const LARGE: u64 = 64 * 1024;
+/// The same for the time it held an upstream.
+const LONG: Duration = Duration::from_millis(100);
+/// What is not looked at apart is less than this.
+pub const UNSEEN: Measures = Measures([1, 1, LARGE, LONG.as_micros() as u64]);
+
+/// An ended request, or a connection that was closed before there was one.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// How many there were for each that was looked at.
+    pub stands_for: u32,
+    pub client: IpAddr,
+    pub refused: bool,
+    pub measures: Measures,
+    /// The tenant, where it has a name.
+    pub tenant: Option<ArrayString<48>>,
+    /// Where the head was understood.
+    pub path: Option<ArrayString<96>>,
+    /// As it was sent; it need not be text.
+    pub agent: Option<ArrayVec<u8, 128>>,
+}
+
+impl Event {
+    /// Of a request.
+    pub fn of_request(facts: &Facts, stands_for: u32) -> Self {
+        Event {
+            stands_for,
+            client: facts.client,
+            refused: facts.is_refused(),
+            measures: measures(facts),
+            tenant: facts.tenant.map(cut),
+            path: (!facts.path.is_empty()).then(|| cut(facts.path)),
+            agent: facts.agent.map(cut_bytes),
+        }
+    }
+
+    /// Of a connection that was closed.
+    pub fn of_connection(client: IpAddr, stands_for: u32) -> Self {
+        Event {
+            stands_for,
+            client,
+            refused: true,
+            measures: Measures([1, 1, 0, 0]),
+            tenant: None,
+            path: None,
+            agent: None,
+        }
+    }
+}
+
+/// Whether it is looked at whatever comes.
+pub fn is_large(facts: &Facts) -> bool {
+    let Measures([_, _, bytes, upstream]) = measures(facts);
+    let Measures([_, _, large, long]) = UNSEEN;
+    bytes >= large || upstream >= long
+}
+
+fn measures(facts: &Facts) -> Measures {
+    // How long a tunnel was open says nothing about who keeps the app busy.
+    let held = facts.upstream.is_some() && facts.status != 101;
+    let upstream = if held { facts.duration } else { Duration::ZERO };
+    Measures([
+        1,
+        facts.is_refused().into(),
+        facts.received.saturating_add(facts.sent),
+        u64::try_from(upstream.as_micros()).unwrap_or(u64::MAX),
+    ])
+}
+
+fn cut<const N: usize>(text: &str) -> ArrayString<N> {
+    let end = text.floor_char_boundary(N);
+    let cut = text.get(..end).unwrap_or_default();
+    ArrayString::from(cut).unwrap_or_default()
+}
+
+fn cut_bytes<const N: usize>(bytes: &[u8]) -> ArrayVec<u8, N> {
+    bytes.iter().copied().take(N).collect()
+}
