@@ -10,11 +10,11 @@ mod file;
 mod firsts;
 mod messages;
 mod metrics;
+mod queue;
 mod scrape;
 mod slow;
 mod summary;
 mod writer;
-mod writing;
 
 pub use access::{AccessLog, Line};
 pub use allowance::Allowance;
@@ -22,10 +22,10 @@ pub use closing::Closing;
 pub use counts::{Class, Counts, Tallied, Tally};
 pub use messages::Messages;
 pub use metrics::Metrics;
+pub use queue::WritingGuard;
 pub use scrape::Scrape;
 pub use slow::Slow;
 pub use writer::{LogWriter, Opened};
-pub use writing::WritingGuard;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

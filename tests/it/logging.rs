@@ -196,6 +196,21 @@ fn a_folder_that_goes_and_comes_back_is_told_of_once_and_recovered_from() {
     assert_eq!(said(&gate, "the log can be written again"), 1);
 }
 
+#[test]
+fn a_log_that_is_opened_anew_in_time_is_well_without_another_line() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    let [logs, away] = ["logs", "away"].map(|name| folder.path(name));
+    fs::create_dir(&logs).unwrap();
+    let gate = gate_into(folder, &app, "logs/access.log", "");
+    fs::rename(&logs, &away).unwrap();
+    assert_eq!(gate.verb(&["log", "reopen"]).code, 1);
+    assert!(is_failing(&gate));
+    fs::rename(&away, &logs).unwrap();
+    gate.verb(&["log", "reopen"]).good();
+    eventually("the log to be well", || !is_failing(&gate));
+}
+
 /// Requests that carry a secret wherever one may stand, and what would break a line of the log.
 const SECRETS: [&str; 12] = [
     "GET /a?token=sesame HTTP/1.1\r\nHost: test\r\n\r\n",

@@ -337,7 +337,7 @@ fn a_flood_does_not_exceed_the_budget_of_the_log() {
     });
     assert!(lines("over_budget") > 1_500.0);
     // So small a budget lets a few lines come at once.
-    let allowed = 4096.0 + 1024.0 * started.elapsed().as_secs_f64();
+    let allowed = 6144.0 + 1024.0 * started.elapsed().as_secs_f64();
     let written = gate.metric("tidegate_log_bytes_total{outcome=\"written\"}");
     assert!(
         written <= allowed,
