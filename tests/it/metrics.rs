@@ -388,9 +388,9 @@ fn a_disk_that_takes_no_line_is_told_of_and_holds_nobody_up() {
         gate.metric("tidegate_log_lines_total{outcome=\"written\"}"),
         0.0
     );
+    let problem = "the log cannot be written";
+    eventually("the gate to say so", || gate.has_said(problem));
     let told = gate.messages();
-    let told = told
-        .iter()
-        .filter(|line| line.contains("the log cannot be written"));
+    let told = told.iter().filter(|line| line.contains(problem));
     assert_eq!(told.count(), 1, "{:#?}", gate.messages());
 }
