@@ -102,7 +102,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             slow: Slow::default(),
-            metrics: Metrics::new().expect("fresh names"),
+            metrics: Metrics::default(),
             log: AccessLog::new(log, config.log.sample),
         },
         recent: Recent::new().0,

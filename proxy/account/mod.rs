@@ -4,6 +4,7 @@
 mod access;
 mod allowance;
 mod closing;
+mod connections;
 mod counts;
 mod families;
 mod file;
@@ -11,9 +12,12 @@ mod firsts;
 mod messages;
 mod metrics;
 mod queue;
+mod requests;
 mod scrape;
+mod sharded;
 mod slow;
 mod summary;
+mod would_refuse;
 mod writer;
 
 pub use access::{AccessLog, Line};
