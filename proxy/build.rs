@@ -139,7 +139,7 @@ impl Inputs {
             handshakes: Arc::new(Gauge::new()),
             listeners,
             account: Account {
-                metrics: Metrics::new().context("the metrics")?,
+                metrics: Metrics::default(),
                 log: AccessLog::new(log, sample),
                 slow: Slow::default(),
                 top,

@@ -15,9 +15,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use pingora_http::{RequestHeader, ResponseHeader};
+use tidegate::account::{Facts, Outcome};
 use tidegate::claims::Permits;
 use tidegate::door::{self, DoorReason};
 use tidegate::gate::Gate;
@@ -133,6 +135,36 @@ fn a_look_at_the_door_allocates_nothing_and_neither_does_a_refusal_without_a_lin
     }
     let (allocations, ()) = counted(refuse);
     assert_eq!(allocations, 0, "refusing a connection");
+}
+
+#[test]
+fn accounting_for_a_request_without_a_line_allocates_nothing() {
+    let gate = world::gate(known());
+    let mut log = tidegate_config::Log::default();
+    (log.sample.forwarded, log.sample.refused) = (0.0, 0.0);
+    gate.account.log.configure(&log);
+    for outcome in [Outcome::Forwarded, Outcome::of(Reason::ClientRate)] {
+        let facts = Facts {
+            outcome,
+            client: [192, 0, 2, 1].into(),
+            known: true,
+            method: "GET",
+            host: "a",
+            path: "/",
+            status: 200,
+            tenant: None,
+            pass: None,
+            upstream: None,
+            received: 0,
+            sent: 0,
+            duration: Duration::from_millis(1),
+        };
+        // The first few of a client are written.
+        (0..5).for_each(|_| gate.account.request(&facts));
+        let (allocations, ()) = counted(|| gate.account.request(&facts));
+        assert_eq!(allocations, 0, "{outcome:?}");
+    }
+    assert_eq!(gate.account.metrics.totals(), [6, 6, 0]);
 }
 
 #[test]

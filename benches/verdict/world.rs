@@ -104,7 +104,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         account: Account {
             slow: Slow::default(),
             top: Top::new().0,
-            metrics: Metrics::new().expect("fresh names"),
+            metrics: Metrics::default(),
             log: AccessLog::new(log, config.log.sample),
         },
         recent: Recent::new().0,

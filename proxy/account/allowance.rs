@@ -12,17 +12,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use super::counts::Counts;
+use super::counts::{Class, Counts};
 
-/// What may be written at once with a small budget: the longest line.
-const LONGEST: u64 = 4096;
-
-/// What a line is taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Share {
-    Access,
-    Messages,
-}
+/// What may be written at once with a small budget: three quarters of it are the longest line.
+const LONGEST: u64 = 6144;
 
 /// Shared by all that writes.
 #[derive(Debug)]
@@ -56,12 +49,20 @@ impl Allowance {
         }
     }
 
+    /// Bytes of a message: so many that another one may come at once with it.
+    pub(super) fn longest_message(&self) -> usize {
+        let at_once = at_once(self.buckets.load().budget);
+        usize::try_from(at_once * 3 / 8).unwrap_or(usize::MAX)
+    }
+
     /// Whether so many bytes may be written now.
-    pub(super) fn take(&self, share: Share, bytes: usize) -> bool {
+    pub(super) fn take(&self, class: Class, bytes: usize) -> bool {
         let buckets = self.buckets.load();
-        let own = match share {
-            Share::Access => &buckets.access,
-            Share::Messages => &buckets.messages,
+        let own = match class {
+            Class::Message => &buckets.messages,
+            Class::Forwarded | Class::Refused | Class::Failed | Class::Connection => {
+                &buckets.access
+            }
         };
         let Some(bytes) = u32::try_from(bytes).ok().and_then(NonZeroU32::new) else {
             return false;
@@ -72,9 +73,14 @@ impl Allowance {
     }
 }
 
+/// What may be written at once.
+fn at_once(budget: u64) -> u64 {
+    (budget / 8).max(LONGEST)
+}
+
 impl Buckets {
     fn new(budget: u64) -> Self {
-        let at_once = (budget / 8).max(LONGEST);
+        let at_once = at_once(budget);
         Buckets {
             budget,
             all: bucket(budget * 7 / 8, at_once),
@@ -102,11 +108,11 @@ mod tests {
     use super::*;
 
     /// Bytes of lines of 300 that pass in a while.
-    fn flood(allowance: &Allowance, share: Share, while_: Duration) -> f64 {
+    fn flood(allowance: &Allowance, class: Class, while_: Duration) -> f64 {
         let start = Instant::now();
         let mut bytes = 0.0;
         while start.elapsed() < while_ {
-            if allowance.take(share, 300) {
+            if allowance.take(class, 300) {
                 bytes += 300.0;
             }
         }
@@ -118,37 +124,37 @@ mod tests {
         const BUDGET: f64 = 256.0 * 1024.0;
         let allowance = Allowance::new(BUDGET as u64);
         let start = Instant::now();
-        let written = flood(&allowance, Share::Access, Duration::from_millis(300));
+        let written = flood(&allowance, Class::Refused, Duration::from_millis(300));
         let share = BUDGET / 8.0 + BUDGET * 7.0 / 8.0 * start.elapsed().as_secs_f64();
         assert!(written <= share, "{written} bytes of {share}");
         assert!(written >= share / 2.0, "{written} bytes of {share}");
-        assert!(allowance.take(Share::Messages, 300), "a message is starved");
+        assert!(allowance.take(Class::Message, 300), "a message is starved");
     }
 
     #[test]
     fn messages_leave_room_for_lines() {
         let allowance = Allowance::new(64 * 1024);
-        flood(&allowance, Share::Messages, Duration::from_millis(100));
-        assert!(allowance.take(Share::Access, 300));
+        flood(&allowance, Class::Message, Duration::from_millis(100));
+        assert!(allowance.take(Class::Refused, 300));
     }
 
     #[test]
     fn every_budget_lets_a_line_pass() {
         for budget in [1024, 64 << 10, 1 << 30, 1 << 40] {
             let allowance = Allowance::new(budget);
-            assert!(allowance.take(Share::Access, 2000), "{budget}");
-            assert!(allowance.take(Share::Messages, 2000), "{budget}");
-            assert!(!allowance.take(Share::Access, usize::MAX));
+            assert!(allowance.take(Class::Refused, 2000), "{budget}");
+            assert!(allowance.take(Class::Message, 2000), "{budget}");
+            assert!(!allowance.take(Class::Refused, usize::MAX));
         }
     }
 
     #[test]
     fn another_budget_is_in_force_at_once() {
         let allowance = Allowance::new(1024);
-        while allowance.take(Share::Access, 300) {}
+        while allowance.take(Class::Refused, 300) {}
         allowance.set(1024);
-        assert!(!allowance.take(Share::Access, 300), "it is the same");
+        assert!(!allowance.take(Class::Refused, 300), "it is the same");
         allowance.set(1 << 20);
-        assert!(allowance.take(Share::Access, 3000));
+        assert!(allowance.take(Class::Refused, 3000));
     }
 }

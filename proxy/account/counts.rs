@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
+use super::sharded::Counters;
+
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -19,21 +21,36 @@ pub enum Class {
     Message,
 }
 
-/// The lines of one class by what became of them. One that waits to be written is in none yet.
-#[derive(Debug, Default)]
-pub struct Tally {
-    written: Amount,
-    sampled_out: AtomicU64,
-    over_budget: Amount,
-    lost: Amount,
+impl Class {
+    /// Every class, in the order of declaration.
+    const ALL: [Class; 5] = [
+        Class::Forwarded,
+        Class::Refused,
+        Class::Failed,
+        Class::Connection,
+        Class::Message,
+    ];
 }
 
-/// Lines and their bytes.
-#[derive(Debug, Default)]
-struct Amount {
-    lines: AtomicU64,
-    bytes: AtomicU64,
+/// The lines of one class by what became of them. One that waits to be written is in none yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Tally<'counts> {
+    counters: &'counts Counters,
+    /// The number of its first counter.
+    first: usize,
 }
+
+/// What became of a line. Its bytes are counted behind it, but for one that there is not.
+#[derive(Clone, Copy)]
+enum Fate {
+    Written = 0,
+    OverBudget = 2,
+    Lost = 4,
+    SampledOut = 6,
+}
+
+/// Counters of a class.
+const OF_A_CLASS: usize = 7;
 
 /// A [`Tally`] at some time: lines, and bytes in the same order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -55,23 +72,28 @@ pub struct Tallied {
 pub(super) type Snapshot = [Tallied; 5];
 
 /// What became of all lines, exactly.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counts {
-    classes: [Tally; 5],
+    lines: Counters,
     /// Bytes of the summaries in the access log.
     pub(super) summaries: AtomicU64,
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        Counts {
+            lines: Counters::new(Class::ALL.len() * OF_A_CLASS),
+            summaries: AtomicU64::default(),
+        }
+    }
+}
+
 impl Counts {
     /// The lines of one class.
-    pub fn of(&self, class: Class) -> &Tally {
-        let [forwarded, refused, failed, connection, message] = &self.classes;
-        match class {
-            Class::Forwarded => forwarded,
-            Class::Refused => refused,
-            Class::Failed => failed,
-            Class::Connection => connection,
-            Class::Message => message,
+    pub fn of(&self, class: Class) -> Tally<'_> {
+        Tally {
+            counters: &self.lines,
+            first: class as usize * OF_A_CLASS,
         }
     }
 
@@ -86,48 +108,48 @@ impl Counts {
 
     /// Each class as it is now.
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.classes.each_ref().map(Tally::now)
+        Class::ALL.map(|class| self.of(class).now())
     }
 }
 
-impl Amount {
-    fn add(&self, bytes: usize) {
-        self.lines.fetch_add(1, Relaxed);
-        self.bytes.fetch_add(bytes as u64, Relaxed);
-    }
-}
-
-impl Tally {
+impl Tally<'_> {
     /// A line is where it belongs.
-    pub(super) fn written(&self, bytes: usize) {
-        self.written.add(bytes);
+    pub(super) fn written(self, bytes: usize) {
+        self.add(Fate::Written, bytes);
     }
 
     /// There is no line, as the sample says so.
-    pub(super) fn sampled_out(&self) {
-        self.sampled_out.fetch_add(1, Relaxed);
+    pub(super) fn sampled_out(self) {
+        self.counters
+            .increment(self.first + Fate::SampledOut as usize);
     }
 
     /// A line is over the budget.
-    pub(super) fn over_budget(&self, bytes: usize) {
-        self.over_budget.add(bytes);
+    pub(super) fn over_budget(self, bytes: usize) {
+        self.add(Fate::OverBudget, bytes);
     }
 
     /// A line is lost.
-    pub(super) fn lost(&self, bytes: usize) {
-        self.lost.add(bytes);
+    pub(super) fn lost(self, bytes: usize) {
+        self.add(Fate::Lost, bytes);
+    }
+
+    fn add(self, fate: Fate, bytes: usize) {
+        let lines = self.first + fate as usize;
+        self.counters.increment(lines);
+        self.counters.add(lines + 1, bytes as u64);
     }
 
     /// As it is now.
-    pub fn now(&self) -> Tallied {
-        let [written, over_budget, lost] = [&self.written, &self.over_budget, &self.lost];
-        let lines = |amount: &Amount| amount.lines.load(Relaxed);
+    pub fn now(self) -> Tallied {
+        let lines = |fate: Fate| self.counters.get(self.first + fate as usize);
+        let bytes = |fate: Fate| self.counters.get(self.first + fate as usize + 1);
         Tallied {
-            written: lines(written),
-            sampled_out: self.sampled_out.load(Relaxed),
-            over_budget: lines(over_budget),
-            lost: lines(lost),
-            bytes: [written, over_budget, lost].map(|amount| amount.bytes.load(Relaxed)),
+            written: lines(Fate::Written),
+            sampled_out: lines(Fate::SampledOut),
+            over_budget: lines(Fate::OverBudget),
+            lost: lines(Fate::Lost),
+            bytes: [Fate::Written, Fate::OverBudget, Fate::Lost].map(bytes),
         }
     }
 }

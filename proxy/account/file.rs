@@ -6,7 +6,7 @@
 //! been removed.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,6 @@ use tidegate_config::Rotate;
 
 /// How long a file that was removed or moved may go unnoticed.
 const LOOK: Duration = Duration::from_secs(1);
-/// Earlier files that there may be, of a configuration that kept more.
-const MOST_KEPT: u32 = 99;
 
 /// A file that is replaced by a new one before it grows too large.
 #[derive(Debug)]
@@ -27,6 +25,9 @@ pub(super) struct RotatingFile {
     path: PathBuf,
     /// A reload may change it.
     rotate: Arc<ArcSwap<Rotate>>,
+    /// How many earlier files it has kept so far. Files beyond those are somebody else's, such as
+    /// logrotate's.
+    kept: u32,
     open: Option<Open>,
 }
 
@@ -46,6 +47,7 @@ impl RotatingFile {
     pub(super) fn open(path: PathBuf, rotate: Arc<ArcSwap<Rotate>>) -> io::Result<Self> {
         let mut file = RotatingFile {
             path,
+            kept: rotate.load().keep,
             rotate,
             open: None,
         };
@@ -72,27 +74,32 @@ impl RotatingFile {
     }
 
     /// This file, or a new one when this one has no room for so many bytes.
-    fn with_room(&self, open: Open, bytes: u64) -> io::Result<Open> {
-        let rotate = self.rotate.load();
-        if !open.regular || open.length == 0 || open.length + bytes <= rotate.size {
+    fn with_room(&mut self, open: Open, bytes: u64) -> io::Result<Open> {
+        let Rotate { size, keep } = **self.rotate.load();
+        if !open.regular || open.length == 0 || open.length + bytes <= size {
             return Ok(open);
         }
-        // Another process, which takes over or is taken over from, may just have done it.
+        // Another process takes over or is taken over from, and has the same thought. While it moves
+        // this file, a line may still go into it.
+        if matches!(open.file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Ok(open);
+        }
         if open.is_still(&self.path) {
-            self.rotate(rotate.keep)?;
+            self.rotate(keep)?;
         }
         Open::new(&self.path)
     }
 
     /// Makes room for a new file: the total stays below that of the files that are kept.
-    fn rotate(&self, keep: u32) -> io::Result<()> {
-        for number in keep..=MOST_KEPT {
+    fn rotate(&mut self, keep: u32) -> io::Result<()> {
+        for number in keep + 1..=self.kept {
             unless_missing(fs::remove_file(self.numbered(number)))?;
         }
+        self.kept = keep;
         for number in (1..keep).rev() {
             unless_missing(fs::rename(self.numbered(number), self.numbered(number + 1)))?;
         }
-        fs::rename(&self.path, self.numbered(1))
+        unless_missing(fs::rename(&self.path, self.numbered(1)))
     }
 
     fn numbered(&self, number: u32) -> PathBuf {
@@ -209,18 +216,30 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_counts_and_what_is_too_many_goes() {
+    fn what_was_there_counts_and_what_others_keep_stays() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["log", "log.1", "log.3", "log.9", "log.100", "log.1.gz"] {
+        for name in ["log", "log.1", "log.3", "log.9", "log.1.gz"] {
             fs::write(folder.path().join(name), [b'x'; 90]).unwrap();
         }
         let mut log = rotating(&folder, 100, 2);
         log.write(LINE).unwrap();
         assert_eq!(
             names(&lengths(&folder)),
-            ["log", "log.1", "log.1.gz", "log.100", "log.2"]
+            ["log", "log.1", "log.1.gz", "log.2", "log.3", "log.9"]
         );
         assert_eq!(fs::read(folder.path().join("log")).unwrap(), LINE);
+    }
+
+    #[test]
+    fn who_keeps_fewer_from_now_on_removes_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("log.9"), b"somebody else's").unwrap();
+        let mut log = rotating(&folder, 40, 4);
+        let write = |log: &mut RotatingFile| (0..10).for_each(|_| log.write(LINE).unwrap());
+        write(&mut log);
+        log.rotate.store(Arc::new(Rotate { size: 40, keep: 2 }));
+        write(&mut log);
+        assert_eq!(names(&lengths(&folder)), ["log", "log.1", "log.2", "log.9"]);
     }
 
     #[test]
@@ -238,7 +257,7 @@ mod tests {
         fs::create_dir(folder.path().join("log.2")).unwrap();
         let mut log = rotating(&folder, 100, 2);
         let written = (0..10).filter(|_| log.write(LINE).is_ok()).count();
-        assert_eq!(written, 3);
+        assert_eq!(written, 6, "two files of three");
     }
 
     #[test]
@@ -253,5 +272,29 @@ mod tests {
         }
         let total: u64 = lengths(&folder).iter().map(|(_, length)| length).sum();
         assert_eq!(total, 8 * 32, "nothing is lost: {:?}", lengths(&folder));
+    }
+
+    #[test]
+    fn two_that_rotate_at_once_lose_nothing() {
+        const LINES: usize = 400;
+        let folder = tempfile::tempdir().unwrap();
+        let line = |who: usize, number: usize| format!("{who} {number:>28}\n\n");
+        std::thread::scope(|scope| {
+            for who in 0..2 {
+                let mut log = rotating(&folder, 320, 99);
+                scope.spawn(move || {
+                    (0..LINES).for_each(|number| log.write(line(who, number).as_bytes()).unwrap());
+                });
+            }
+        });
+        let files = lengths(&folder).into_iter();
+        let texts = files.map(|(name, _)| fs::read_to_string(folder.path().join(name)).unwrap());
+        let texts = texts.collect::<String>();
+        let lines: Vec<&str> = texts.split_inclusive("\n\n").collect();
+        assert_eq!(lines.len(), 2 * LINES);
+        for (who, number) in (0..2).flat_map(|who| (0..LINES).map(move |number| (who, number))) {
+            let line = line(who, number);
+            assert!(lines.contains(&line.as_str()), "lost: {line}");
+        }
     }
 }

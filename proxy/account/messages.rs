@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use super::allowance::{Allowance, Share};
+use super::allowance::Allowance;
 use super::counts::Class;
 use super::firsts::Firsts;
-use super::writing::{self, Queue, Sink, WritingGuard};
+use super::queue::{self, Queue, Sink, WritingGuard};
 use crate::clock;
 
 /// How often the same words are written in ten seconds: what goes wrong for each connection, such as a
@@ -29,7 +29,7 @@ impl Messages {
     /// When the thread, or a descriptor, cannot be had.
     pub fn start(allowance: Arc<Allowance>) -> io::Result<(Self, WritingGuard)> {
         let sink = Sink::stream(io::stderr())?;
-        let (queue, guard) = writing::start("messages", sink, allowance.clone(), None)?;
+        let (queue, guard) = queue::start("messages", sink, allowance.clone(), None)?;
         let said = Firsts::of_words(OF_THE_SAME, SECONDS);
         let messages = Messages {
             queue,
@@ -40,15 +40,24 @@ impl Messages {
     }
 
     fn message(&self, message: &[u8]) {
-        let tally = self.allowance.counts.of(Class::Message);
-        if !self.said.is_one(words(message), clock::unix_seconds()) {
-            tally.sampled_out();
-        } else if !self.allowance.take(Share::Messages, message.len()) {
-            tally.over_budget(message.len());
+        if self.said.is_one(words(message), clock::unix_seconds()) {
+            let message = cut(message, self.allowance.longest_message());
+            self.queue.line(Class::Message, message);
         } else {
-            self.queue.line(Class::Message, message.to_vec());
+            self.allowance.counts.of(Class::Message).sampled_out();
         }
     }
+}
+
+/// As much of a message as may be written, and its end. The whole of a long one would never be.
+fn cut(message: &[u8], longest: usize) -> Vec<u8> {
+    const CUT: &str = " [cut]\n";
+    if message.len() <= longest {
+        return message.to_vec();
+    }
+    let text = String::from_utf8_lossy(message);
+    let end = text.floor_char_boundary(longest.saturating_sub(CUT.len()));
+    [text.get(..end).unwrap_or_default(), CUT].concat().into()
 }
 
 /// A message without its time, which is its first word.
@@ -66,5 +75,31 @@ impl io::Write for Messages {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_and_still_a_line() {
+        let long = format!("{}\n", "\u{e9}".repeat(50));
+        assert_eq!(cut(long.as_bytes(), 101), long.as_bytes(), "it fits");
+        assert_eq!(
+            cut(long.as_bytes(), 18),
+            "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9} [cut]\n".as_bytes()
+        );
+    }
+
+    #[test]
+    fn a_long_message_passes_the_smallest_budget() {
+        let allowance = Allowance::new(1024);
+        let long = b"x".repeat(100_000);
+        for _ in 0..2 {
+            let message = cut(&long, allowance.longest_message());
+            assert!(message.len() > 1000);
+            assert!(allowance.take(Class::Message, message.len()));
+        }
     }
 }

@@ -4,17 +4,21 @@
 mod access;
 mod allowance;
 mod closing;
+mod connections;
 mod counts;
 mod families;
 mod file;
 mod firsts;
 mod messages;
 mod metrics;
+mod queue;
+mod requests;
 mod scrape;
+mod sharded;
 mod slow;
 mod summary;
+mod would_refuse;
 mod writer;
-mod writing;
 
 pub use access::{AccessLog, Line};
 pub use allowance::Allowance;
@@ -22,10 +26,10 @@ pub use closing::Closing;
 pub use counts::{Class, Counts, Tallied, Tally};
 pub use messages::Messages;
 pub use metrics::Metrics;
+pub use queue::WritingGuard;
 pub use scrape::Scrape;
 pub use slow::Slow;
 pub use writer::{LogWriter, Opened};
-pub use writing::WritingGuard;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -3,19 +3,21 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::sharded::Counters;
+
 /// Answers that took longer than a bound; there is none until somebody sets it.
 #[derive(Debug)]
 pub struct Slow {
     /// In milliseconds.
     bound: AtomicU64,
-    count: AtomicU64,
+    count: Counters,
 }
 
 impl Default for Slow {
     fn default() -> Self {
         Slow {
             bound: AtomicU64::new(u64::MAX),
-            count: AtomicU64::new(0),
+            count: Counters::new(1),
         }
     }
 }
@@ -24,7 +26,7 @@ impl Slow {
     /// An answer took so long.
     pub(super) fn add(&self, duration: Duration) {
         if duration.as_millis() > u128::from(self.bound.load(Relaxed)) {
-            self.count.fetch_add(1, Relaxed);
+            self.count.increment(0);
         }
     }
 
@@ -32,6 +34,6 @@ impl Slow {
     pub fn than(&self, bound: Duration) -> u64 {
         let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
         self.bound.store(bound, Relaxed);
-        self.count.load(Relaxed)
+        self.count.get(0)
     }
 }

@@ -1,4 +1,4 @@
-//! Where lines of the access log go: through the budget into the queue of the thread that writes them.
+//! Where lines of the access log go.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tidegate_config::{Log, LogFile, Rotate};
 
-use super::allowance::{Allowance, Share};
+use super::allowance::Allowance;
 use super::counts::{Class, Counts};
 use super::file::RotatingFile;
+use super::queue::{self, Queue, Sink, WritingGuard};
 use super::summary::Summary;
-use super::writing::{self, Queue, Sink, WritingGuard};
 
 /// How long the disk may take until somebody is told that the file was opened anew.
 const REOPEN: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ impl LogWriter {
         };
         allowance.set(config.budget);
         let summary = Summary::new(allowance.clone());
-        let (queue, guard) = writing::start("log", sink, allowance.clone(), Some(summary))?;
+        let (queue, guard) = queue::start("log", sink, allowance.clone(), Some(summary))?;
         let writer = LogWriter {
             queue,
             allowance,
@@ -55,12 +55,9 @@ impl LogWriter {
         Ok((writer, guard))
     }
 
-    /// Writes one line, or counts it as over the budget.
+    /// Writes one line, if the budget and the disk let it.
     pub(super) fn line(&self, class: Class, line: Vec<u8>) {
-        match self.allowance.take(Share::Access, line.len()) {
-            true => self.queue.line(class, line),
-            false => self.counts().of(class).over_budget(line.len()),
-        }
+        self.queue.line(class, line);
     }
 
     /// What became of lines, and of messages.

@@ -8,6 +8,7 @@ use std::{io, thread};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, raise};
 use tidegate_config::{Config, Log, Server};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -42,6 +43,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    take_signals().context("signal handlers")?;
     let origin = Origin::of_this_process().context("how this program was started")?;
     // Until the configuration says otherwise.
     let allowance = Allowance::new(Log::default().budget);
@@ -99,6 +101,18 @@ fn start_messages(messages: Messages) {
         .with(levels)
         .with(format)
         .init();
+}
+
+/// Has the signals that ask a gate for something end none that is still starting: a rotation of logs does
+/// not wait for that.
+fn take_signals() -> io::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_io().build()?;
+    let _entered = runtime.enter();
+    // Their handlers stay for as long as the process does.
+    drop(signal(SignalKind::hangup())?);
+    drop(signal(SignalKind::user_defined1())?);
+    Ok(())
 }
 
 /// Ends the gate, as a signal would, once nobody can write to its standard input any more. The

@@ -1,7 +1,5 @@
 //! `/v1/log/reopen`, and what a status says of the log.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -31,10 +29,7 @@ pub(super) fn status(admin: &Admin) -> Log {
 }
 
 pub(super) async fn reopen(State(admin): Shared) -> Answer<LogReopened> {
-    reopened(&admin).await.map(Json)
-}
-
-async fn reopened(admin: &Arc<Admin>) -> Result<LogReopened, Problem> {
-    let reopened = aside(admin, Admin::reopen_log).await?;
-    reopened.map_err(|problem| Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem))
+    let reopened = aside(&admin, Admin::reopen_log).await?;
+    let failed = |problem| Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem);
+    reopened.map(Json).map_err(failed)
 }

@@ -1,8 +1,13 @@
 use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{gate_before, install, install_script, real_program, stays, upgrade};
-use crate::harness::{App, Connection, Gate, Load, ROOMY, eventually, with_upstream};
+use crate::harness::{
+    App, Connection, Folder, Gate, Load, Process, ROOMY, eventually, with_upstream,
+};
 
 /// As the new process: says its version, and then does this with the connection `$s`, where `say` sends
 /// a message.
@@ -275,4 +280,25 @@ fn what_could_not_be_written_is_not_left_behind() {
     gate.verb(&["upgrade"]).good();
     let listed = gate.verb(&["block", "list"]).good();
     assert!(listed.contains("192.0.2.7"), "{listed}");
+}
+
+#[test]
+fn signals_that_come_before_their_handlers_end_nothing() {
+    let folder = Folder::new();
+    let socket = folder.path("before.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    for signal in ["USR1", "HUP"] {
+        let mut gate = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        gate.args(["run", "--take-over"]).arg(&socket);
+        let mut gate = Process(gate.stderr(Stdio::null()).spawn().unwrap());
+        // It has said who it is, and waits for what it takes over.
+        let (mut waiting, _) = listener.accept().unwrap();
+        waiting.read_exact(&mut [0]).unwrap();
+        let process = gate.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &process]).status();
+        assert!(sent.unwrap().success());
+        drop(waiting);
+        let ended = gate.0.wait().unwrap();
+        assert_eq!(ended.code(), Some(1), "after SIG{signal}: {ended}");
+    }
 }

@@ -1,9 +1,24 @@
-//! Disks that are full or read-only.
+//! Disks that are full, gone or read-only.
 
 use super::*;
 
+/// Says what is missing where nobody may have file systems of their own.
+fn may_mount() {
+    let mut probe = tool("unshare", "util-linux");
+    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]);
+    let output = probe.output().unwrap();
+    assert!(
+        output.status.success(),
+        "this test mounts a file system in a user namespace, which this system does not let it do \
+         (kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, \
+         user.max_user_namespaces, or the seccomp profile of a container): {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// A gate whose folder `logs` is a file system of 64 KiB that nobody else sees.
 fn on_a_small_disk(app: &App) -> Gate {
+    may_mount();
     let folder = Folder::new();
     fs::create_dir(folder.path("logs")).unwrap();
     let log = format!("{ROOMY}\n[log]\nfile = \"logs/access.log\"\n{ALL}");
@@ -74,7 +89,7 @@ fn a_full_disk_has_whole_lines_and_the_log_goes_on_when_there_is_room() {
     assert_eq!(lines_there(&gate).len() as f64, count(&gate, "written"));
     there(&gate, ": > \"$LOGS/access.log\"");
     goes_on(&gate);
-    assert_eq!(said(&gate, "the log cannot be written: No space left"), 1);
+    says_once(&gate, "the log cannot be written: No space left");
 }
 
 #[test]
@@ -89,7 +104,61 @@ fn a_disk_that_becomes_read_only_holds_nobody_up() {
         count(&gate, "lost") > 0.0
     });
     assert!(is_failing(&gate));
-    assert_eq!(said(&gate, "the log cannot be written: Read-only"), 1);
+    says_once(&gate, "the log cannot be written: Read-only");
     there(&gate, "umount \"$LOGS\"");
     goes_on(&gate);
+}
+
+#[test]
+fn a_folder_that_goes_and_comes_back_is_told_of_once_and_recovered_from() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    let logs = folder.path("logs");
+    fs::create_dir(&logs).unwrap();
+    let gate = gate_into(folder, &app, "logs/access.log", "");
+    let mut client = gate.connect();
+    client.get("/before");
+    let file = logs.join("access.log");
+    eventually("its line", || lines(&file).len() == 1);
+    fs::remove_dir_all(&logs).unwrap();
+    eventually("a lost line to be counted", || {
+        assert_eq!(client.get("/meanwhile").status, 200);
+        count(&gate, "lost") > 0.0
+    });
+    assert!(is_failing(&gate));
+    assert_eq!(gate.metric("tidegate_log_failing"), 1.0);
+    let status = gate.verb(&["status"]).good();
+    assert!(
+        status.contains("CANNOT BE WRITTEN: No such file"),
+        "{status}"
+    );
+    let refused = gate.verb(&["log", "reopen"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("No such file"), "{refused:?}");
+    fs::create_dir(&logs).unwrap();
+    eventually("the log to go on by itself", || {
+        assert_eq!(client.get("/after").status, 200);
+        !is_failing(&gate)
+    });
+    eventually("a line again", || {
+        paths(&file).contains(&"/after".to_owned())
+    });
+    assert_eq!(gate.metric("tidegate_log_failing"), 0.0);
+    says_once(&gate, "the log can be written again");
+    says_once(&gate, "the log cannot be written");
+}
+
+#[test]
+fn a_log_that_is_opened_anew_in_time_is_well_without_another_line() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    let [logs, away] = ["logs", "away"].map(|name| folder.path(name));
+    fs::create_dir(&logs).unwrap();
+    let gate = gate_into(folder, &app, "logs/access.log", "");
+    fs::rename(&logs, &away).unwrap();
+    assert_eq!(gate.verb(&["log", "reopen"]).code, 1);
+    assert!(is_failing(&gate));
+    fs::rename(&away, &logs).unwrap();
+    gate.verb(&["log", "reopen"]).good();
+    eventually("the log to be well", || !is_failing(&gate));
 }

@@ -1,11 +1,11 @@
-//! The thread that writes lines: from a bounded queue, so that neither a flood nor a slow disk can hold
-//! a request up.
+//! The way of lines: through the budget into a bounded queue, and from there to what a thread writes
+//! them into, so that neither a flood nor a slow disk can hold a request up.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
@@ -131,13 +131,20 @@ pub(super) fn start(
 }
 
 impl Queue {
-    /// Has a line written, or counts it as lost. Never waits.
-    pub(super) fn line(&self, class: Class, line: Vec<u8>) {
-        let sent = self.entries.try_send(Entry::Line(class, line));
-        if let Err(TrySendError::Full(entry) | TrySendError::Disconnected(entry)) = sent
-            && let Entry::Line(class, line) = entry
+    /// Has a line written, or counts it as over the budget or lost. Never waits.
+    pub(super) fn line(&self, class: Class, line: impl AsRef<[u8]> + Into<Vec<u8>>) {
+        let (allowance, bytes) = (&self.shared.allowance, line.as_ref().len());
+        let tally = allowance.counts.of(class);
+        if !allowance.take(class, bytes) {
+            return tally.over_budget(bytes);
+        }
+        // Full, or the thread is gone.
+        if self
+            .entries
+            .try_send(Entry::Line(class, line.into()))
+            .is_err()
         {
-            self.shared.allowance.counts.of(class).lost(line.len());
+            tally.lost(bytes);
         }
     }
 
@@ -232,7 +239,8 @@ impl Writing {
             Entry::Reopen(answer) => {
                 let reopened = self.sink.reopen().map_err(|error| error.to_string());
                 match &reopened {
-                    Ok(()) => self.again = None,
+                    // At once: what was wrong is so until something is written.
+                    Ok(()) => self.again = self.again.map(|_| Instant::now()),
                     Err(problem) => {
                         self.again = Some(Instant::now() + RETRY);
                         self.notice(Some(problem.clone()));
