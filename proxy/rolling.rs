@@ -80,6 +80,16 @@ impl<S: Stretch, const L: usize> Rolling<S, L> {
         }
     }
 
+    /// The last one of a level that is over.
+    pub fn last(&self, level: usize) -> Option<&S> {
+        self.levels.get(level)?.kept.back()
+    }
+
+    /// What has not come to the last level yet.
+    pub fn unfinished(&self) -> impl Iterator<Item = &S> {
+        self.levels.iter().skip(1).map(|level| &level.filling)
+    }
+
     /// All that a level tells of, each second once: what it keeps, and what has not come to it yet.
     pub fn of(&self, level: usize) -> impl Iterator<Item = &S> {
         let kept = self.levels.get(level).into_iter();

@@ -28,6 +28,7 @@ use crate::door::Filter;
 use crate::draining::drain;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
+use crate::minutes::Minutes;
 use crate::notify;
 use crate::sockets::Sockets;
 use crate::state::{self};
@@ -110,6 +111,7 @@ pub fn run(
         revocations,
         addresses: sockets.addresses.clone(),
         audit: Audit::open(&directory),
+        minutes: Minutes::open(&directory),
         rates: Rates::default(),
         tracked: Tracked::default(),
         started: Instant::now(),

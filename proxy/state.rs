@@ -122,6 +122,20 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     written
 }
 
+/// Tells how a write of a file went that grows. Whether it was written.
+pub fn note(path: &Path, result: io::Result<()>) -> bool {
+    let begins = !told().contains_key(path);
+    match written(path, result) {
+        Ok(()) => true,
+        Err(error) => {
+            if begins {
+                tracing::warn!("{error}");
+            }
+            false
+        }
+    }
+}
+
 /// Tells how a write went, and when a file that could not be written is so again.
 fn written(path: &Path, written: io::Result<()>) -> Result<(), StateError> {
     let written = written.map_err(|problem| StateError::new(path, problem));

@@ -154,6 +154,7 @@ fn accounting_for_a_request_without_a_line_allocates_nothing() {
             status: 200,
             tenant: None,
             pass: None,
+            agent: Some(b"curl/8"),
             upstream: None,
             received: 0,
             sent: 0,

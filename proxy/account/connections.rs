@@ -42,6 +42,12 @@ impl Connections {
         [self.begun.get(0), refused.iter().sum()]
     }
 
+    /// Closed at the door, by reason.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (DoorReason, u64)> {
+        let all = DoorReason::ALL.into_iter();
+        all.map(|reason| (reason, self.refused(reason)))
+    }
+
     fn refused(&self, reason: DoorReason) -> u64 {
         self.begun.get(1 + reason as usize)
     }

@@ -87,6 +87,21 @@ impl Metrics {
         self.looks.fetch_add(1, Relaxed);
     }
 
+    /// Requests so far by how they ended.
+    pub fn ends(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        self.requests.ends()
+    }
+
+    /// Those of known customers.
+    pub fn known_ends(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        self.requests.known_ends()
+    }
+
+    /// Connections so far that were closed at the door, by reason.
+    pub fn refused_connections(&self) -> impl Iterator<Item = (DoorReason, u64)> {
+        self.connections.refusals()
+    }
+
     /// Requests so far: forwarded, refused, failed.
     pub fn totals(&self) -> [u64; 3] {
         self.requests.totals()

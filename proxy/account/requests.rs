@@ -31,6 +31,16 @@ impl Requests {
         self.durations.add(outcome, duration);
     }
 
+    /// All by how they ended.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        self.all.each()
+    }
+
+    /// Those of known customers.
+    pub(super) fn known_ends(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        self.known.each()
+    }
+
     /// Forwarded, refused, failed.
     pub(super) fn totals(&self) -> [u64; 3] {
         let refused = self.all.not_served(Reason::is_refusal);
@@ -120,12 +130,16 @@ impl Ends {
         reasons.map(|reason| self.get(Outcome::of(reason))).sum()
     }
 
-    fn values(&self) -> Values<'static> {
+    fn each(&self) -> impl Iterator<Item = (Outcome, u64)> {
         let others = Reason::ALL.into_iter().map(Outcome::of);
         let all = [Outcome::Forwarded].into_iter().chain(others);
-        let values = all.map(|outcome| {
+        all.map(|outcome| (outcome, self.get(outcome)))
+    }
+
+    fn values(&self) -> Values<'static> {
+        let values = self.each().map(|(outcome, count)| {
             let (label, reason) = outcome.labels();
-            (vec![label, reason], self.get(outcome))
+            (vec![label, reason], count)
         });
         values.collect()
     }

@@ -215,6 +215,23 @@ pub(super) async fn watch(admin: Arc<Admin>) {
     }
 }
 
+/// Writes down what each minute was, for as long as the gate runs.
+pub(super) async fn write_minutes(admin: Arc<Admin>) {
+    let mut looks = interval(Duration::from_secs(1));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let admin = admin.clone();
+        let look = move || {
+            let upstreams = admin.reloader.upstreams();
+            admin.minutes.look(&admin.gate, &admin.top, &upstreams);
+        };
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
+            tracing::error!("what a minute was: {error}");
+        }
+    }
+}
+
 /// The wall clock was set: nothing ends because of it, nor lasts longer.
 fn move_ends(admin: &Arc<Admin>, seconds: i64) {
     tracing::warn!(

@@ -32,6 +32,7 @@ use crate::audit::{Audit, Change, Record, Traffic};
 use crate::clock;
 use crate::door::Blocks;
 use crate::gate::Gate;
+use crate::minutes::Minutes;
 use crate::pass::Revocations;
 use crate::recent;
 use crate::reload::Reloader;
@@ -60,6 +61,8 @@ pub struct Admin {
     pub recent: Arc<recent::Keeper>,
     /// Who sends the most.
     pub top: Arc<top::Keeper>,
+    /// What went through minute by minute.
+    pub minutes: Minutes,
     /// Which passes are not believed any more.
     pub revocations: Revocations,
     /// Where it listens.
@@ -251,6 +254,7 @@ pub fn start(
     tokio::spawn(housekeeping::keep(admin.clone()));
     tokio::spawn(housekeeping::watch(admin.clone()));
     tokio::spawn(housekeeping::write_again(admin.clone()));
+    tokio::spawn(housekeeping::write_minutes(admin.clone()));
     spawn_signals(admin.clone()).context("signal handlers")?;
     drop(guard);
     let thread = std::thread::Builder::new()

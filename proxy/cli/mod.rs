@@ -15,6 +15,7 @@ mod pass;
 mod preview;
 mod reload;
 mod reopen;
+mod report;
 mod run;
 mod status;
 mod tenant;
@@ -100,6 +101,8 @@ pub(crate) enum Verb {
     Explain(explain::Arguments),
     /// Show who sends the most: clients, networks, tenants, paths and user agents
     Top(top::Arguments),
+    /// Write down what an incident was, as Markdown: traffic, changes, upstreams, who sent the most
+    Report(report::Arguments),
     /// Have the log's file opened anew
     #[command(subcommand)]
     Log(log::Verb),
@@ -167,6 +170,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Pass(verb) => pass::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
         Verb::Top(arguments) => top::run(&arguments, context)?,
+        Verb::Report(arguments) => report::run(&arguments, context)?,
         Verb::Log(verb) => log::run(verb, context)?,
         Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),

@@ -87,6 +87,15 @@ pub(super) fn duration(seconds: u64) -> String {
 
 /// A point in time, in this machine's zone; seconds since the epoch when that cannot be told.
 pub(super) fn time(seconds: u64) -> String {
+    formatted(seconds, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// The hour and minute of it.
+pub(super) fn clock(seconds: u64) -> String {
+    formatted(seconds, "%H:%M")
+}
+
+fn formatted(seconds: u64, format: &str) -> String {
     let timestamp = i64::try_from(seconds)
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
@@ -94,7 +103,7 @@ pub(super) fn time(seconds: u64) -> String {
         || seconds.to_string(),
         |at| {
             let zoned = at.to_zoned(jiff::tz::TimeZone::system());
-            zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+            zoned.strftime(format).to_string()
         },
     )
 }

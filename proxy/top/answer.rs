@@ -12,8 +12,12 @@ use super::slot::Slot;
 use super::source::{Counted, Kind, Measure, Measures, Name};
 use crate::gate::Gate;
 
+/// Sources of a kind that a minute is remembered by: those with the most requests, and those that held
+/// the upstreams for longest.
+const OF_A_MINUTE: [(Measure, usize); 2] = [(Measure::Requests, 5), (Measure::Upstream, 2)];
+
 /// `GET /v1/top`: the heaviest sources of the last seconds or minutes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sources {
     /// Over how many seconds: at least the window, once the gate has run for so long, and up to a fifth
     /// more.
@@ -37,7 +41,7 @@ pub struct Sources {
 }
 
 /// What came from somewhere.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Requests, and connections that were closed before one was read.
     pub requests: u64,
@@ -50,7 +54,7 @@ pub struct Measured {
 }
 
 /// A source.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// Which.
     pub name: String,
@@ -82,7 +86,28 @@ impl From<Measures> for Measured {
 impl Sources {
     /// The heaviest of a stretch of time.
     pub(super) fn of(slot: &Slot, query: Query, gate: &Gate) -> Self {
-        let named = |kind| named(slot, kind, query, gate);
+        Sources::with(slot, |kind| {
+            named(slot, kind, (query.by, query.limit), gate)
+        })
+    }
+
+    /// What is remembered of a minute.
+    pub(super) fn of_minute(slot: &Slot, gate: &Gate) -> Self {
+        Sources::with(slot, |kind| {
+            let mut all: Vec<Source> = Vec::new();
+            for source in OF_A_MINUTE
+                .map(|most| named(slot, kind, most, gate))
+                .concat()
+            {
+                if all.iter().all(|other| other.name != source.name) {
+                    all.push(source);
+                }
+            }
+            all
+        })
+    }
+
+    fn with(slot: &Slot, named: impl Fn(Kind) -> Vec<Source>) -> Self {
         Sources {
             seconds: slot.seconds,
             all: slot.all.into(),
@@ -108,22 +133,23 @@ impl Sources {
     }
 }
 
-fn named(slot: &Slot, kind: Kind, query: Query, gate: &Gate) -> Vec<Source> {
+/// The heaviest by a measure, so many at most.
+fn named(slot: &Slot, kind: Kind, (by, limit): (Measure, usize), gate: &Gate) -> Vec<Source> {
     let Some(sketch) = slot.of(kind) else {
         return Vec::new();
     };
-    let weighs = |(counted, _): &(&Counted, _)| counted.measures.get(query.by) > 0;
+    let weighs = |(counted, _): &(&Counted, _)| counted.measures.get(by) > 0;
     let mut all: Vec<(&Counted, [u64; 4])> = sketch.bounded().filter(weighs).collect();
     all.sort_by_cached_key(|(counted, _)| {
         let Measures(all) = counted.measures;
         (
-            Reverse(counted.measures.get(query.by)),
+            Reverse(counted.measures.get(by)),
             Reverse(all),
             text(&counted.name),
         )
     });
-    all.truncate(query.limit);
-    let source = |(counted, missing)| source(counted, Measures(missing), slot, query.by, gate);
+    all.truncate(limit);
+    let source = |(counted, missing)| source(counted, Measures(missing), slot, by, gate);
     all.into_iter().map(source).collect()
 }
 

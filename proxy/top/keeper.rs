@@ -23,6 +23,8 @@ const AT_ONCE: usize = 1024;
 const ADAPT: Duration = Duration::from_millis(100);
 /// Seconds of the shortest slot.
 const SLOT: u64 = 2;
+/// Seconds of the longest.
+const MINUTE: u64 = 60;
 /// As many of them as are told of at the most.
 const ALL: u64 = 660 / SLOT;
 /// How old an answer may be: whoever asks more often gets the same one.
@@ -95,6 +97,8 @@ struct Kept {
     now: Slot,
     /// Of two seconds, ten, and a minute.
     slots: Rolling<Slot, 3>,
+    /// How many of these are over.
+    over: u64,
     missed: u64,
 }
 
@@ -110,7 +114,8 @@ impl Kept {
         Kept {
             beat: Beat::new(SLOT),
             now: Slot::now(),
-            slots: Rolling::new([(SLOT, 5), (10, 6), (60, 10)]),
+            slots: Rolling::new([(SLOT, 5), (10, 6), (MINUTE, 10)]),
+            over: 0,
             missed,
         }
     }
@@ -119,7 +124,9 @@ impl Kept {
     fn end_slots(&mut self, missed: u64) {
         let over = self.beat.over();
         if over > ALL {
+            let over = self.over + over;
             *self = Kept::new(missed);
+            self.over = over;
             return;
         }
         for _ in 0..over {
@@ -129,6 +136,7 @@ impl Kept {
             slot.missed = missed.saturating_sub(mem::replace(&mut self.missed, missed));
             self.slots.keep(slot);
         }
+        self.over += over;
     }
 
     /// All of a window in one.
@@ -137,10 +145,24 @@ impl Kept {
         for slot in self.slots.of(window as usize) {
             all.merge(slot);
         }
+        self.add_now(&mut all, missed);
+        all
+    }
+
+    /// All of the minute that goes on.
+    fn this_minute(&self, missed: u64) -> Slot {
+        let mut all = Slot::answer();
+        for slot in self.slots.unfinished() {
+            all.merge(slot);
+        }
+        self.add_now(&mut all, missed);
+        all
+    }
+
+    fn add_now(&self, all: &mut Slot, missed: u64) {
         all.merge(&self.now);
         all.seconds += self.beat.gone_on().as_secs();
         all.missed += missed.saturating_sub(self.missed);
-        all
     }
 }
 
@@ -216,6 +238,25 @@ impl Keeper {
     /// Who sent the most. Takes milliseconds: not for a thread that others wait for.
     pub fn sources(&self, query: Query) -> Sources {
         Sources::of(&self.window(query.window), query, &self.gate)
+    }
+
+    /// How many minutes are over.
+    pub fn minutes_over(&self) -> u64 {
+        self.lock().over * SLOT / MINUTE
+    }
+
+    /// Who sent the most in the last one that is.
+    pub fn last_minute(&self) -> Sources {
+        let last = self.lock().slots.last(Window::TenMinutes as usize).cloned();
+        last.map_or_else(Sources::default, |slot| {
+            Sources::of_minute(&slot, &self.gate)
+        })
+    }
+
+    /// Who has sent the most in the one that goes on.
+    pub fn this_minute(&self) -> Sources {
+        let slot = self.lock().this_minute(self.missed());
+        Sources::of_minute(&slot, &self.gate)
     }
 
     fn window(&self, window: Window) -> Arc<Slot> {

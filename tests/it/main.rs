@@ -110,6 +110,7 @@ mod readme;
 mod reloading;
 /// Opening again: a share of the unknown clients is let in, and the same ones stay in as it grows.
 mod reopening;
+mod reporting;
 /// Limits of a route, and routes that are exempt from everybody else's.
 mod route_limits;
 /// Which app a request goes to.

@@ -10,6 +10,7 @@ mod mode;
 mod passes;
 mod preview;
 mod reopen;
+mod report;
 mod tenants;
 mod top;
 mod upgrade;
@@ -95,6 +96,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .route("/v1/explain", get(explain::show))
         .route("/v1/preview", get(preview::show))
         .route("/v1/top", get(top::show))
+        .route("/v1/report", get(report::show))
         .route("/v1/audit", get(audit::list))
         .route("/v1/reload", post(reload))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
@@ -104,7 +106,7 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/reopen, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/preview, /v1/top, /v1/audit, /v1/reload, /v1/log/reopen and /v1/upgrade",
+                "there are /v1/status, /v1/mode, /v1/reopen, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/preview, /v1/top, /v1/report, /v1/audit, /v1/reload, /v1/log/reopen and /v1/upgrade",
             )
         })
         .method_not_allowed_fallback(async || {

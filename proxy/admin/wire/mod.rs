@@ -277,6 +277,15 @@ pub struct TopQuery {
     pub limit: Option<usize>,
 }
 
+/// What `GET /v1/report` is asked.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportQuery {
+    /// How far back it looks, in seconds: two hours when it is not said, at most seven days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
 /// `POST /v1/reopen`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
