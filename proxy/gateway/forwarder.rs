@@ -17,7 +17,7 @@ use super::exchange::{Ending, Exchange};
 use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::door;
-use crate::forward::fields;
+use crate::forward::{fields, is_local};
 use crate::pass;
 use crate::reason::Reason;
 use crate::refuse::{Reply, wants_html};
@@ -88,7 +88,7 @@ impl ProxyHttp for Forwarder {
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _reused: bool,
+        reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::fd::RawFd,
         _digest: Option<&pingora_core::protocols::Digest>,
@@ -97,7 +97,10 @@ impl ProxyHttp for Forwarder {
         // An earlier server's failure is over.
         let exchange = exchange(context)?;
         exchange.failure = None;
-        if let Some(server) = &exchange.server {
+        // A kept connection says nothing about new ones.
+        if let Some(server) = &exchange.server
+            && !reused
+        {
             server.connected();
         }
         Ok(())
@@ -112,9 +115,12 @@ impl ProxyHttp for Forwarder {
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let Some(exchange) = context.as_deref_mut() {
-            exchange.failure = Some(reason_of(&error));
+            exchange.failure = Some(match error.etype() {
+                ErrorType::ConnectTimedout => Reason::UpstreamTimeout,
+                _ => Reason::UpstreamConnect,
+            });
             if let Some(server) = exchange.server.take() {
-                if !is_local(&error) {
+                if !is_local(error.root_cause()) {
                     server.failed();
                 }
                 exchange.tried.push(server.address());
@@ -323,12 +329,7 @@ fn reason_of_overdue(overdue: Overdue) -> Reason {
     }
 }
 
-/// Whether a connection failed for want of something on this machine.
-fn is_local(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::SocketError | ErrorType::BindError)
-}
-
-/// Pingora's errors in the gate's terms.
+/// Pingora's errors in the gate's terms, but for those of connecting.
 fn reason_of(error: &Error) -> Reason {
     let io = error.root_cause().downcast_ref::<io::Error>();
     match (error.esource(), error.etype()) {
@@ -340,18 +341,9 @@ fn reason_of(error: &Error) -> Reason {
                 .and_then(Overdue::of)
                 .map_or(Reason::ClientGone, reason_of_overdue),
         },
-        (
-            ErrorSource::Upstream,
-            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout,
-        ) => Reason::UpstreamTimeout,
-        (
-            ErrorSource::Upstream,
-            ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::SocketError
-            | ErrorType::BindError,
-        ) => Reason::UpstreamConnect,
+        (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
+            Reason::UpstreamTimeout
+        }
         (ErrorSource::Upstream, _) => match io.map(io::Error::kind) {
             Some(io::ErrorKind::TimedOut) => Reason::UpstreamTimeout,
             _ => Reason::UpstreamBroken,

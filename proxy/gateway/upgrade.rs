@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::connectors::L4Connect;
+use pingora_core::protocols::l4::ext::connect;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
@@ -42,15 +43,8 @@ impl L4Connect for Connector {
         let Some(address) = address.as_inet() else {
             return Error::e_explain(ErrorType::ConnectNoRoute, "not an IP address");
         };
-        let tcp = TcpStream::connect(address).await.map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
-                _ => ErrorType::ConnectError,
-            };
-            Error::because(kind, "connecting for an upgrade", error)
-        })?;
         let socket = Box::new(Socket {
-            tcp,
+            tcp: connect(address, None).await?,
             held_back: HELD_BACK,
             answer: Some(Box::pin(sleep(self.answer))),
         });
