@@ -190,7 +190,7 @@ impl Upstream {
             retries_refused,
             last_success: self.last_success.load(Relaxed),
             last_failure: self.last_failure.load(Relaxed),
-            silent_seconds: told(self.silence.silent(now), self.config.silent_after),
+            silent_seconds: told(self.silence.silent(), self.config.silent_after),
             idle_seconds: told(idle, self.config.idle_after),
         }
     }
