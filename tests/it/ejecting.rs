@@ -22,11 +22,6 @@ fn servers(gate: &Gate, state: &str) -> f64 {
     ))
 }
 
-fn said(gate: &Gate, words: &str) -> usize {
-    let messages = gate.messages();
-    messages.iter().filter(|line| line.contains(words)).count()
-}
-
 #[test]
 fn a_server_that_takes_no_connections_is_left_out_and_comes_back_by_itself() {
     let (app, dead) = (App::echoing_paths(), unused_address());
@@ -48,10 +43,7 @@ fn a_server_that_takes_no_connections_is_left_out_and_comes_back_by_itself() {
     );
     eventually("it to be told", || {
         gate.get("/").status == 200
-            && said(
-                &gate,
-                &format!("{dead} takes no connections and is left out"),
-            ) > 0
+            && gate.said(&format!("{dead} takes no connections and is left out")) > 0
     });
     let back = App::on(&dead.to_string(), |_| Reply::text("back"));
     eventually("requests to reach it again", || {
@@ -62,7 +54,7 @@ fn a_server_that_takes_no_connections_is_left_out_and_comes_back_by_itself() {
         servers(&gate, "available") == 2.0
     });
     eventually("its return to be told", || {
-        said(&gate, &format!("{dead} is asked again")) > 0
+        gate.said(&format!("{dead} is asked again")) > 0
     });
 }
 
@@ -175,14 +167,12 @@ fn a_server_that_fails_its_checks_is_left_out_until_they_are_good() {
     );
     assert!(human.contains(&line), "{human}");
     eventually("it to be told", || {
-        said(&gate, "fails its health check and is left out: status 503") == 1
+        gate.said("fails its health check and is left out: status 503") == 1
     });
     status.store(302, SeqCst);
     eventually("it to come back", || servers(&gate, "available") == 2.0);
     eventually("requests to reach it", || asked(&first, &gate));
-    eventually("its return to be told", || {
-        said(&gate, "is asked again") == 1
-    });
+    eventually("its return to be told", || gate.said("is asked again") == 1);
     // A check is no request.
     let forwarded = gate.status()["upstreams"][0]["succeeded"].as_u64().unwrap();
     assert!(forwarded < first.requests() + second.requests());

@@ -45,11 +45,6 @@ fn is_failing(gate: &Gate) -> bool {
     gate.status()["log"]["problem"].is_string()
 }
 
-fn said(gate: &Gate, text: &str) -> usize {
-    let messages = gate.messages();
-    messages.iter().filter(|line| line.contains(text)).count()
-}
-
 #[test]
 fn files_stay_within_their_total() {
     let app = App::echoing_paths();
@@ -192,8 +187,8 @@ fn a_folder_that_goes_and_comes_back_is_told_of_once_and_recovered_from() {
         paths(&file).contains(&"/after".to_owned())
     });
     assert_eq!(gate.metric("tidegate_log_failing"), 0.0);
-    assert_eq!(said(&gate, "the log cannot be written"), 1);
-    assert_eq!(said(&gate, "the log can be written again"), 1);
+    assert_eq!(gate.said("the log cannot be written"), 1);
+    assert_eq!(gate.said("the log can be written again"), 1);
 }
 
 /// Requests that carry a secret wherever one may stand, and what would break a line of the log.
@@ -363,7 +358,7 @@ fn the_same_words_are_said_a_few_times_and_counted() {
     // Ten seconds that end in between let some more be said.
     assert!((10.0..=20.0).contains(&repeated), "{repeated}");
     eventually("the others to be said", || {
-        said(&gate, "the log was opened anew") as f64 == 25.0 - repeated
+        gate.said("the log was opened anew") as f64 == 25.0 - repeated
     });
     let status = gate.verb(&["status"]).good();
     let told = format!("own messages {repeated} repeated, 0 over budget, 0 lost");

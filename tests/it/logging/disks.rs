@@ -74,7 +74,7 @@ fn a_full_disk_has_whole_lines_and_the_log_goes_on_when_there_is_room() {
     assert_eq!(lines_there(&gate).len() as f64, count(&gate, "written"));
     there(&gate, ": > \"$LOGS/access.log\"");
     goes_on(&gate);
-    assert_eq!(said(&gate, "the log cannot be written: No space left"), 1);
+    assert_eq!(gate.said("the log cannot be written: No space left"), 1);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_disk_that_becomes_read_only_holds_nobody_up() {
         count(&gate, "lost") > 0.0
     });
     assert!(is_failing(&gate));
-    assert_eq!(said(&gate, "the log cannot be written: Read-only"), 1);
+    assert_eq!(gate.said("the log cannot be written: Read-only"), 1);
     there(&gate, "umount \"$LOGS\"");
     goes_on(&gate);
 }
