@@ -79,6 +79,8 @@ pub struct Exchange {
     pub held: Held,
     /// Servers that did not take the connection.
     pub tried: Vec<SocketAddr>,
+    /// Whether it is sent once more, as a kept connection was closed.
+    pub repeated: bool,
     /// The server that is being tried.
     pub server: Option<Chosen>,
     /// What went wrong.
@@ -128,6 +130,12 @@ impl Exchange {
         }
         self.server = self.upstream.choose(&self.tried);
         self.server.as_ref().map(Chosen::address)
+    }
+
+    /// Whether it may be sent once more, over a new connection; it is taken as done.
+    pub fn repeat(&mut self) -> bool {
+        self.repeated = self.upstream.take_retry();
+        self.repeated
     }
 
     /// Looks whether the response confirms the client, who then becomes known and gets a pass.

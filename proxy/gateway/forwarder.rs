@@ -27,8 +27,8 @@ use crate::tenants::Tenants;
 /// long a client waits for a dead upstream.
 const MAX_SERVERS: usize = 3;
 
-/// The group of connections that may become tunnels.
-const UPGRADES: u64 = 1;
+/// The group of connections that serve one request and are not kept.
+const NOT_KEPT: u64 = 1;
 
 /// Pingora's hooks. It has no state: all of it is in the request's [`Exchange`].
 #[derive(Debug)]
@@ -75,9 +75,9 @@ impl ProxyHttp for Forwarder {
         peer.options.read_timeout = Some(response);
         peer.options.write_timeout = Some(response);
         peer.options.idle_timeout = Some(deadlines.keepalive);
-        if exchange.websocket {
-            // Of its own kind, so that it does not get a pooled connection.
-            peer.group_key = UPGRADES;
+        if exchange.websocket || exchange.repeated {
+            // Where one kept connection was closed, the others may be.
+            peer.group_key = NOT_KEPT;
             peer.options.custom_l4 = Some(Arc::new(Connector {
                 answer: deadlines.upstream_response,
             }));
@@ -133,8 +133,8 @@ impl ProxyHttp for Forwarder {
         error
     }
 
-    /// RFC 9110 section 9.2.2: an idempotent request goes over another connection when a kept one was
-    /// closed without a byte of an answer.
+    /// RFC 9110 section 9.2.2: an idempotent request goes over a new connection when a kept one was
+    /// closed without a byte of an answer; once, as the new one is not kept.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
@@ -146,10 +146,9 @@ impl ProxyHttp for Forwarder {
         let repeatable = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated();
         error.retry.decide_reuse(reused);
-        let again = error.retry()
-            && repeatable
-            && (context.as_deref()).is_some_and(|exchange| exchange.upstream.take_retry());
-        error.set_retry(again);
+        let again = error.retry() && repeatable;
+        let exchange = context.as_deref_mut().filter(|_| again);
+        error.set_retry(exchange.is_some_and(Exchange::repeat));
         error
     }
 

@@ -115,6 +115,7 @@ impl Judge<'_> {
             permits,
             held,
             tried: Vec::new(),
+            repeated: false,
             server: None,
             failure: None,
             accounted: false,

@@ -1,4 +1,4 @@
-//! The connection to an app for a request that may become a tunnel.
+//! The connection to an app for one request alone, which may become a tunnel.
 //!
 //! Pingora reads the response and passes the end of the request's body on at the same time, and takes
 //! the latter for the end of the tunnel when it comes to it after the 101 (cloudflare/pingora#946): an
@@ -28,8 +28,7 @@ use tokio::time::{Sleep, sleep};
 /// been busy for long.
 const HELD_BACK: u8 = 3;
 
-/// Connects for requests that may become tunnels. Pingora never reuses such a connection, as it has
-/// no descriptor to show.
+/// Connects for one request. Pingora never reuses such a connection, as it has no descriptor to show.
 #[derive(Debug)]
 pub struct Connector {
     /// How long the app may take to say anything. Pingora's own deadline is the idle one of tunnels,
