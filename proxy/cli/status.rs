@@ -189,7 +189,7 @@ fn write_tenants(tenants: &Tenants, out: &mut String) -> fmt::Result {
 
 fn write_upstream(upstream: &Upstream, now: u64, out: &mut String) -> fmt::Result {
     let Upstream { name, health } = upstream;
-    let servers = match health.servers {
+    let servers = match health.addresses.len() {
         1 => "1 server".to_owned(),
         count => format!("{count} servers"),
     };

@@ -78,6 +78,8 @@ pub(super) struct Rules {
     pub(super) balance: Balance,
     eject: Eject,
     slow_start: Duration,
+    /// Whether there are health checks.
+    checked: bool,
 }
 
 impl Rules {
@@ -86,6 +88,7 @@ impl Rules {
             balance: config.balance,
             eject: config.eject,
             slow_start: config.slow_start,
+            checked: config.health.is_some(),
         }
     }
 
@@ -112,7 +115,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn standing(&self, rules: &Rules) -> Standing {
-        if self.unwell.load(Relaxed) {
+        if rules.checked && self.unwell.load(Relaxed) {
             return Standing::Unwell;
         }
         match self.in_from.load(Relaxed) {
@@ -209,6 +212,7 @@ mod tests {
                 ..Eject::default()
             },
             slow_start: Duration::from_secs(10),
+            checked: false,
         }
     }
 

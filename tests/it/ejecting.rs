@@ -1,6 +1,7 @@
 //! Servers that take no connections or fail their health checks: left out for a while, back by themselves, never all of them.
 
 mod innocent;
+mod reloaded;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -91,7 +91,7 @@ fn a_name_may_stand_for_fifty_addresses() {
         assert_eq!(client.get("/").status, 200);
     }
     assert!(apps.iter().all(|app| app.requests() == 2), "each in turn");
-    assert_eq!(upstream(&gate)["servers"], 50);
+    assert_eq!(upstream(&gate)["addresses"].as_array().unwrap().len(), 50);
 }
 
 #[test]
@@ -106,6 +106,9 @@ fn of_too_many_addresses_the_same_are_used_whichever_come_first() {
     let gate = before(&names, "crowd.test", 9);
     let used = upstream(&gate)["addresses"].clone();
     assert_eq!(used.as_array().unwrap().len(), 64);
+    let problem = "crowd.test:9: only 64 of its 100 addresses are used";
+    assert_eq!(upstream(&gate)["problem"], problem);
+    assert_eq!(gate.said(problem), 1);
     addresses.reverse();
     set(&addresses);
     let resolved = upstream(&gate)["resolved_at"].as_u64();
@@ -113,6 +116,9 @@ fn of_too_many_addresses_the_same_are_used_whichever_come_first() {
         upstream(&gate)["resolved_at"].as_u64() > resolved
     });
     assert_eq!(upstream(&gate)["addresses"], used);
+    set(&addresses[..64]);
+    eventually("the end of it", || upstream(&gate)["problem"].is_null());
+    assert_eq!(gate.said(problem), 1, "told once");
 }
 
 #[test]
