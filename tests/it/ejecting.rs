@@ -125,12 +125,12 @@ fn a_server_that_comes_back_gets_more_and_more() {
     assert!((30..170).contains(&got), "{got} of 1000 requests");
 }
 
-/// An app that answers `/healthz` with the status of the moment.
+/// An app that answers `/healthz?deep` with the status of the moment.
 fn checked_app(status: u16) -> (App, Arc<AtomicU16>) {
     let status = Arc::new(AtomicU16::new(status));
     let now = status.clone();
     let app = App::answering(move |request| match request.path.as_str() {
-        "/healthz" => Reply::status(now.load(SeqCst)),
+        "/healthz?deep" => Reply::status(now.load(SeqCst)),
         path => Reply::text(path),
     });
     (app, status)
@@ -145,7 +145,7 @@ fn asked(app: &App, gate: &Gate) -> bool {
     })
 }
 
-const CHECKED: &str = "health = { path = \"/healthz\", host = \"checked.example.com\", \
+const CHECKED: &str = "health = { path = \"/healthz?deep\", host = \"checked.example.com\", \
      every = \"100ms\", timeout = \"1s\", rise = 2, fall = 2 }\nslow_start = \"1ms\"\n";
 
 #[test]
