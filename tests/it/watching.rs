@@ -79,6 +79,40 @@ fn a_name_that_stands_for_nothing_any_more_keeps_its_last_addresses() {
 }
 
 #[test]
+fn a_name_that_stands_for_nothing_at_first_is_used_as_soon_as_it_does() {
+    let (_apps, port) = apps_on(&["127.60.5.1"]);
+    let names = Names::new();
+    names.set("empty.test", &[], AT_ONCE);
+    let gate = before(&names, "empty.test", port);
+    let response = gate.get("/");
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (503, "upstream_unresolved")
+    );
+    let problem = upstream(&gate)["problem"].to_string();
+    assert!(problem.contains("the name has no addresses"), "{problem}");
+    names.set("empty.test", &["127.60.5.1"], AT_ONCE);
+    eventually("the address to be used", || gate.get("/").status == 200);
+}
+
+#[test]
+fn the_last_addresses_of_a_name_are_used_while_it_takes_its_time() {
+    let (apps, port) = apps_on(&["127.60.6.1", "127.60.6.2"]);
+    let names = Names::new();
+    names.set("slower.test", &["127.60.6.1"], AT_ONCE);
+    let gate = before(&names, "slower.test", port);
+    names.set("slower.test", &["127.60.6.2"], Duration::from_secs(1));
+    let mut client = gate.connect();
+    eventually("the new address to be used", || {
+        let started = Instant::now();
+        assert_eq!(client.get("/").status, 200);
+        assert!(started.elapsed() < Duration::from_secs(1), "it waits");
+        apps[1].requests() > 0
+    });
+    assert!(apps[0].requests() > 0, "the old one was used until then");
+}
+
+#[test]
 fn a_name_may_stand_for_fifty_addresses() {
     let addresses: Vec<String> = (1..=50).map(|last| format!("127.60.2.{last}")).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
