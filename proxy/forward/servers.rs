@@ -75,40 +75,33 @@ impl Server {
 
 /// A server that a request goes to, until it is dropped.
 #[derive(Debug)]
-pub struct Chosen {
-    server: Arc<Server>,
-    /// Whether it has begun to answer.
-    pub answered: bool,
-}
+pub struct Chosen(Arc<Server>);
 
 impl Chosen {
     fn new(server: &Arc<Server>) -> Self {
         server.vitals.in_flight.fetch_add(1, Relaxed);
-        Chosen {
-            server: server.clone(),
-            answered: false,
-        }
+        Chosen(server.clone())
     }
 
     /// Where it is.
     pub fn address(&self) -> SocketAddr {
-        self.server.address
+        self.0.address
     }
 
     /// It took the connection.
     pub fn connected(&self) {
-        self.server.vitals.record.connected();
+        self.0.vitals.record.connected();
     }
 
     /// It did not.
     pub fn failed(&self) {
-        self.server.vitals.record.failed(&self.server.rules);
+        self.0.vitals.record.failed(&self.0.rules);
     }
 }
 
 impl Drop for Chosen {
     fn drop(&mut self) {
-        self.server.vitals.in_flight.fetch_sub(1, Relaxed);
+        self.0.vitals.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

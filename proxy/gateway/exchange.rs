@@ -14,7 +14,7 @@ use tidegate_config::Deadlines;
 use tidegate_limit::{GaugePermit, Key, Permit};
 use tokio::task_local;
 
-use crate::account::{Facts, Outcome};
+use crate::account::{Asked, Facts, Outcome, Stages};
 use crate::claims::Permits;
 use crate::forward::fields::X_FORWARDED_PROTO;
 use crate::forward::{Chosen, Upstream};
@@ -83,6 +83,8 @@ pub struct Exchange {
     pub repeated: bool,
     /// The server that is being tried.
     pub server: Option<Chosen>,
+    /// How far it came there.
+    pub stages: Stages,
     /// What went wrong.
     pub failure: Option<Reason>,
     /// Whether it was accounted for.
@@ -172,8 +174,9 @@ impl Exchange {
         // Closing the connection takes its time, in which the tenant may do something else.
         self.permits = Permits::default();
         self.held = Held::default();
-        let answered = self.server.take().is_some_and(|server| server.answered);
-        self.upstream.record(self.failure, answered);
+        self.server = None;
+        self.upstream
+            .record(self.failure, self.stages.answered.is_some());
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),
             client: self.client,
@@ -184,7 +187,10 @@ impl Exchange {
             status: ending.status,
             tenant: self.tenant.as_deref(),
             pass: self.pass.map(|pass| pass.id),
-            upstream: Some(self.upstream.name()),
+            upstream: Some(Asked {
+                upstream: self.upstream.name(),
+                stages: self.stages,
+            }),
             received: ending.received,
             sent: ending.sent,
             duration: self.started.elapsed(),

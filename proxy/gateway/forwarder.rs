@@ -3,17 +3,20 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::{ACCEPT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Version};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use super::exchange::{Ending, Exchange};
+use super::failures::{reason_of, reason_of_connecting, reason_of_overdue};
 use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::door;
@@ -97,6 +100,7 @@ impl ProxyHttp for Forwarder {
         // An earlier server's failure is over.
         let exchange = exchange(context)?;
         exchange.failure = None;
+        exchange.stages.connected = Some(exchange.started.elapsed());
         // A kept connection says nothing about new ones.
         if let Some(server) = &exchange.server
             && !reused
@@ -115,10 +119,7 @@ impl ProxyHttp for Forwarder {
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let Some(exchange) = context.as_deref_mut() {
-            exchange.failure = Some(match error.etype() {
-                ErrorType::ConnectTimedout => Reason::UpstreamTimeout,
-                _ => Reason::UpstreamConnect,
-            });
+            exchange.failure = Some(reason_of_connecting(&error));
             if let Some(server) = exchange.server.take() {
                 if !is_local(error.root_cause()) {
                     server.failed();
@@ -181,6 +182,20 @@ impl ProxyHttp for Forwarder {
         fields::to_upstream(request, &hop, &named)
     }
 
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        is_whole: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        let exchange = exchange(context)?;
+        if is_whole {
+            exchange.stages.ended = Some(exchange.started.elapsed());
+        }
+        Ok(None)
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -197,9 +212,9 @@ impl ProxyHttp for Forwarder {
             }
             session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
         }
-        if let Some(server) = &mut exchange.server {
-            server.answered = true;
-        }
+        // The first of them, which may be an interim one.
+        let begun = || exchange.started.elapsed();
+        exchange.stages.answered.get_or_insert_with(begun);
         exchange.confirm(session.req_header(), response)?;
         fields::to_client(response);
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
@@ -317,36 +332,4 @@ async fn send_failure(session: &mut Session, reason: Reason) -> Result<u16> {
         session.write_response_body(Some(body), true).await?;
     }
     Ok(status)
-}
-
-fn reason_of_overdue(overdue: Overdue) -> Reason {
-    match overdue {
-        Overdue::Receiving => Reason::BodyTimeout,
-        Overdue::ReceivingSlowly => Reason::BodyTooSlow,
-        Overdue::Sending => Reason::ResponseStalled,
-        Overdue::SendingSlowly => Reason::ResponseTooSlow,
-    }
-}
-
-/// Pingora's errors in the gate's terms, but for those of connecting.
-fn reason_of(error: &Error) -> Reason {
-    let io = error.root_cause().downcast_ref::<io::Error>();
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Reason::Malformed,
-        (ErrorSource::Downstream, _) => match io.map(io::Error::kind) {
-            Some(io::ErrorKind::InvalidData) => Reason::BodyMalformed,
-            Some(io::ErrorKind::FileTooLarge) => Reason::BodyOverrun,
-            _ => io
-                .and_then(Overdue::of)
-                .map_or(Reason::ClientGone, reason_of_overdue),
-        },
-        (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => {
-            Reason::UpstreamTimeout
-        }
-        (ErrorSource::Upstream, _) => match io.map(io::Error::kind) {
-            Some(io::ErrorKind::TimedOut) => Reason::UpstreamTimeout,
-            _ => Reason::UpstreamBroken,
-        },
-        _ => Reason::Internal,
-    }
 }

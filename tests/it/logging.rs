@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::harness::{App, Folder, Gate, Load, ROOMY, Reply, eventually, tool, with_upstream};
 
 mod disks;
+mod durations;
 
 const ALL: &str = "sample = { forwarded = 1.0, refused = 1.0, failed = 1.0 }\nbudget = \"1MiB/s\"";
 
