@@ -1,6 +1,7 @@
 //! Who is left out stays so when other keys of the upstream change.
 
-use super::{CHECKED, checked_app, gate, servers};
+use super::checks::{CHECKED, checked_app};
+use super::{gate, servers};
 use crate::harness::{App, Gate, ROOMY, eventually, unused_address, with_upstream};
 
 fn reload(gate: &Gate, all: &[std::net::SocketAddr], keys: &str) {
