@@ -201,14 +201,14 @@ pub fn resolved_upstreams(config: &Config, running: &Upstreams, runtime: &Handle
     let mut upstreams = BTreeMap::new();
     let (resolving, resolved) = mpsc::channel::<()>();
     for (name, wanted) in &config.upstreams {
-        let kept = running
-            .get(name)
-            .filter(|upstream| upstream.is_built_from(wanted));
-        let upstream = kept.cloned().unwrap_or_else(|| {
-            let upstream = Upstream::new(wanted);
-            upstream.start(runtime, &resolving);
-            upstream
-        });
+        let upstream = match running.get(name) {
+            Some(kept) if kept.is_built_from(wanted) => kept.clone(),
+            before => {
+                let upstream = Upstream::new(wanted, before.map(Arc::as_ref));
+                upstream.start(runtime, &resolving);
+                upstream
+            }
+        };
         upstreams.insert(name.clone(), upstream);
     }
     drop(resolving);

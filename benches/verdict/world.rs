@@ -80,7 +80,7 @@ pub fn gate(known: PrefixSet) -> Gate {
 pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy) -> Gate {
     let config = Config::parse(CONFIG, None).expect("a good configuration");
     let upstreams = config.upstreams.iter();
-    let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Upstream::new(upstream)));
+    let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Upstream::new(upstream, None)));
     let limits = Limits::new(config.client.max_tracked, config.connections.total);
     let limits = limits.expect("the memory");
     let roster = Roster::read(&config).expect("no files");

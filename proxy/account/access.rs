@@ -2,6 +2,7 @@
 //! things.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
@@ -39,11 +40,26 @@ pub struct Line<'request> {
     pass: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'request str>,
+    // Below `http.client`, as `upstream` is a text, and a store cannot have it as a group, too.
+    #[serde(
+        rename = "http.client.request.time_to_connection",
+        skip_serializing_if = "Option::is_none"
+    )]
+    connected: Option<f64>,
+    #[serde(
+        rename = "http.client.request.time_to_first_byte",
+        skip_serializing_if = "Option::is_none"
+    )]
+    answered: Option<f64>,
+    #[serde(
+        rename = "http.client.request.duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    asked: Option<f64>,
     #[serde(rename = "http.request.body.size")]
     received: u64,
     #[serde(rename = "http.response.body.size")]
     sent: u64,
-    /// In seconds, as OpenTelemetry has it; to the microsecond.
     #[serde(rename = "http.server.request.duration")]
     duration: f64,
     sample_rate: f64,
@@ -163,6 +179,7 @@ impl AccessLog {
 impl<'request> Line<'request> {
     fn new(facts: &Facts<'request>, sample_rate: f64) -> Self {
         let (outcome, reason) = facts.outcome.labels();
+        let stages = facts.upstream.map(|asked| asked.stages);
         Line {
             time: jiff::Timestamp::now(),
             outcome,
@@ -174,13 +191,22 @@ impl<'request> Line<'request> {
             status: facts.status,
             tenant: facts.tenant.map(cut),
             pass: facts.pass,
-            upstream: facts.upstream,
+            upstream: facts.upstream.map(|asked| asked.upstream),
+            connected: stages.and_then(|at| at.connected).map(seconds),
+            answered: stages.and_then(|at| at.answered).map(seconds),
+            // Without a body, or without its end, it was asked until all was over.
+            asked: stages.map(|at| seconds(at.ended.unwrap_or(facts.duration))),
             received: facts.received,
             sent: facts.sent,
-            duration: facts.duration.as_micros() as f64 / 1e6,
+            duration: seconds(facts.duration),
             sample_rate,
         }
     }
+}
+
+/// As OpenTelemetry has durations; to the microsecond.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e6
 }
 
 fn cut(text: &str) -> &str {

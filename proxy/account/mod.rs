@@ -71,6 +71,26 @@ impl Outcome {
     }
 }
 
+/// The upstream of a request, and when what happened there.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'request> {
+    /// Its name.
+    pub upstream: &'request str,
+    /// How far it came.
+    pub stages: Stages,
+}
+
+/// How far a request came at its upstream: each from the complete head on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stages {
+    /// Until there was a connection, new or kept: the last one, of those that were tried.
+    pub connected: Option<Duration>,
+    /// Until the response began.
+    pub answered: Option<Duration>,
+    /// Until the end of its body.
+    pub ended: Option<Duration>,
+}
+
 /// What is told of a request, borrowed from wherever it is at its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'request> {
@@ -95,7 +115,7 @@ pub struct Facts<'request> {
     /// The user agent, empty where the request had none; none when its head was not understood.
     pub agent: Option<&'request [u8]>,
     /// The upstream, once there is one.
-    pub upstream: Option<&'request str>,
+    pub upstream: Option<Asked<'request>>,
     /// Bytes of the request's body.
     pub received: u64,
     /// Bytes of the response's body.

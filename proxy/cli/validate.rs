@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let upstreams: Upstreams = config
         .upstreams
         .iter()
-        .map(|(name, upstream)| (name.clone(), crate::forward::Upstream::new(upstream)))
+        .map(|(name, upstream)| (name.clone(), crate::forward::Upstream::new(upstream, None)))
         .collect();
     Policy::new(&config, &upstreams, &roster, &[], &limits)?;
     let denied = arguments.deny_warnings && !warnings.is_empty();

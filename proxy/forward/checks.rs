@@ -1,5 +1,6 @@
 //! Asking servers whether they are well, off the way of requests.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +12,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::is_local;
+use super::jitter::jittered;
 use super::servers::Server;
 
 /// Checks under way at a time, of all upstreams: each has a descriptor.
 static AT_ONCE: Semaphore = Semaphore::const_new(32);
 /// The first one comes soon.
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
-/// How much the time between two may be shorter or longer.
-const JITTER: f64 = 0.1;
 /// Bytes of an answer that are read.
 const MOST_READ: usize = 4096;
 
@@ -46,18 +47,13 @@ async fn keep_checking(check: HealthCheck, server: Arc<Server>) {
         let turn = AT_ONCE.acquire().await;
         let asked = timeout(check.timeout, ask(&check, server.address)).await;
         drop(turn);
-        let late = || Err(format!("no answer within {} ms", check.timeout.as_millis()));
-        let answer = asked.unwrap_or_else(|_| late());
-        let is_well = answer.is_ok();
-        if streak.counts(is_well, &check) {
-            server.found(answer.err());
+        let late = || says(format!("no answer within {} ms", check.timeout.as_millis()));
+        let problem = asked.unwrap_or_else(|_| late()).err();
+        let counts = !problem.as_ref().is_some_and(|problem| is_local(problem));
+        if counts && streak.counts(problem.is_none(), &check) {
+            server.found(problem.map(|problem| problem.to_string()));
         }
-        sleep(
-            check
-                .every
-                .mul_f64(1.0 + JITTER * (2.0 * fastrand::f64() - 1.0)),
-        )
-        .await;
+        sleep(jittered(check.every)).await;
     }
 }
 
@@ -82,9 +78,8 @@ impl Streak {
 }
 
 /// Asks once; the error says what is wrong.
-async fn ask(check: &HealthCheck, address: SocketAddr) -> Result<(), String> {
-    let says = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect(address).await.map_err(says)?;
+async fn ask(check: &HealthCheck, address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
     let Some(path) = &check.path else {
         return Ok(());
     };
@@ -93,20 +88,25 @@ async fn ask(check: &HealthCheck, address: SocketAddr) -> Result<(), String> {
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health-check\r\n\
          Accept: */*\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await.map_err(says)?;
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::with_capacity(MOST_READ);
     let mut head = stream.take(MOST_READ as u64);
     // To the end of its head, so that the app is not cut off in the middle of it.
     while memchr::memmem::find(&answer, b"\r\n\r\n").is_none() {
-        if head.read_buf(&mut answer).await.map_err(says)? == 0 {
+        if head.read_buf(&mut answer).await? == 0 {
             break;
         }
     }
     match status(&answer) {
         Some(200..=399) => Ok(()),
-        Some(status) => Err(format!("status {status}")),
-        None => Err("the answer is not HTTP".to_owned()),
+        Some(status) => says(format!("status {status}")),
+        None => says("the answer is not HTTP".to_owned()),
     }
+}
+
+/// An answer that is not good.
+fn says(problem: String) -> io::Result<()> {
+    Err(io::Error::other(problem))
 }
 
 fn status(answer: &[u8]) -> Option<u16> {

@@ -20,15 +20,14 @@ const LATE: Duration = Duration::from_secs(5);
 /// Addresses that one name may stand for.
 const MAX_ADDRESSES: usize = 64;
 
-/// What is known of the names of one upstream.
+/// What is known of the names of one upstream, each at the place of its server in the configuration.
 #[derive(Debug)]
 pub(super) struct Names {
     each: Mutex<Vec<Name>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 struct Name {
-    server: Server,
     /// The last good answer.
     addresses: Vec<SocketAddr>,
     /// When that was, in seconds since the epoch; zero for never.
@@ -53,15 +52,9 @@ impl Answer {
 }
 
 impl Names {
-    pub(super) fn new(servers: &[Server]) -> Self {
-        let names = servers.iter().map(|server| Name {
-            server: server.clone(),
-            addresses: Vec::new(),
-            answered_at: 0,
-            problem: None,
-        });
+    pub(super) fn new(count: usize) -> Self {
         Names {
-            each: Mutex::new(names.collect()),
+            each: Mutex::new(vec![Name::default(); count]),
         }
     }
 
@@ -69,15 +62,12 @@ impl Names {
         self.each.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn server(&self, place: usize) -> Option<Server> {
-        self.each().get(place).map(|name| name.server.clone())
-    }
-
     /// Takes an answer in and publishes all addresses that are known now. What went wrong is told once,
     /// and once when it is over.
     fn take(&self, place: usize, answer: Answer, upstream: &Upstream) {
         let mut names = self.each();
-        let Some(name) = names.get_mut(place) else {
+        let servers = &upstream.config.servers;
+        let (Some(name), Some(server)) = (names.get_mut(place), servers.get(place)) else {
             return;
         };
         if !answer.addresses.is_empty() {
@@ -87,12 +77,11 @@ impl Names {
         match (&name.problem, &answer.problem) {
             (None, Some(problem)) => tracing::warn!(
                 upstream = upstream.name(),
-                "cannot resolve {}: {problem}; its {} known addresses stay in use",
-                name.server,
+                "cannot resolve {server}: {problem}; its {} known addresses stay in use",
                 name.addresses.len()
             ),
             (Some(_), None) => {
-                tracing::info!(upstream = upstream.name(), "resolved {} again", name.server);
+                tracing::info!(upstream = upstream.name(), "resolved {server} again");
             }
             _ => {}
         }
@@ -111,11 +100,16 @@ impl Names {
         names.iter().map(|name| name.answered_at).min().unwrap_or(0)
     }
 
-    /// What is wrong with them.
-    pub(super) fn problem(&self) -> Option<String> {
+    /// What is wrong with them, which stand for these servers.
+    pub(super) fn problem(&self, servers: &[Server]) -> Option<String> {
         let names = self.each();
-        let problem = |name: &Name| Some(format!("{}: {}", name.server, name.problem.as_ref()?));
-        let mut problems = names.iter().filter_map(problem);
+        let mut problems = servers
+            .iter()
+            .zip(names.iter())
+            .filter_map(|(server, name)| {
+                let problem = name.problem.as_ref()?;
+                Some(format!("{server}: {problem}"))
+            });
         let first = problems.next()?;
         match problems.count() {
             0 => Some(first),
@@ -126,7 +120,11 @@ impl Names {
 
 /// Looks one name up on its schedule for as long as the upstream is in service, and never twice at a
 /// time. `first` is dropped when there is something to say.
-pub(super) async fn keep_resolved(upstream: Weak<Upstream>, place: usize, first: Sender<()>) {
+pub(super) async fn keep_resolved(
+    upstream: Weak<Upstream>,
+    (place, server): (usize, Server),
+    first: Sender<()>,
+) {
     let mut first = Some(first);
     let mut tell = |answer| match Upstream::in_service(&upstream) {
         Some(upstream) => {
@@ -137,8 +135,6 @@ pub(super) async fn keep_resolved(upstream: Weak<Upstream>, place: usize, first:
         None => None,
     };
     loop {
-        let server = Upstream::in_service(&upstream).and_then(|one| one.names.server(place));
-        let Some(server) = server else { return };
         let started = Instant::now();
         let mut lookup = pin!(resolve(&server));
         let answer = match timeout(LATE, &mut lookup).await {
@@ -162,12 +158,17 @@ async fn resolve(server: &Server) -> Answer {
     match lookup_host((server.host.as_str(), server.port)).await {
         Ok(addresses) => {
             // In order, so that of too many the same are used whichever come first.
-            let addresses: BTreeSet<SocketAddr> = addresses.collect();
-            let addresses: Vec<_> = addresses.into_iter().take(MAX_ADDRESSES).collect();
-            let none = addresses.is_empty();
+            let all: BTreeSet<SocketAddr> = addresses.collect();
+            let problem = match all.len() {
+                0 => Some("the name has no addresses".to_owned()),
+                1..=MAX_ADDRESSES => None,
+                count => Some(format!(
+                    "only {MAX_ADDRESSES} of its {count} addresses are used"
+                )),
+            };
             Answer {
-                addresses,
-                problem: none.then(|| "the name has no addresses".to_owned()),
+                addresses: all.into_iter().take(MAX_ADDRESSES).collect(),
+                problem,
             }
         }
         Err(error) => Answer::problem(error.to_string()),

@@ -9,9 +9,7 @@ use super::State;
 /// How an upstream has been doing. Times are seconds since the epoch, zero for never.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Health {
-    /// Addresses that requests are spread over.
-    pub servers: usize,
-    /// Each of them.
+    /// The servers that requests are spread over.
     pub addresses: Vec<ServerHealth>,
     /// When all of its names last had an answer.
     pub resolved_at: u64,

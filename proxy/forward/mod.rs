@@ -5,6 +5,8 @@ mod checks;
 mod discovery;
 pub mod fields;
 mod health;
+mod jitter;
+mod local;
 mod servers;
 mod silence;
 mod standing;
@@ -12,6 +14,7 @@ mod upstream;
 mod watch;
 
 pub use health::{Health, ServerHealth};
+pub use local::is_local;
 pub use servers::Chosen;
 pub use standing::State;
 pub use upstream::Upstream;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tidegate_config::Balance;
@@ -19,11 +19,9 @@ use super::standing::{Record, Rules, Standing, State};
 /// are overloaded.
 const COMPARED: u32 = 8;
 
-/// One address, and how it has been doing.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
-    rules: Rules,
+/// How a server is doing, whatever the configuration says of it in the meantime.
+#[derive(Debug, Default)]
+struct Vitals {
     record: Record,
     /// What its health check found wrong.
     problem: Mutex<Option<String>>,
@@ -31,26 +29,30 @@ pub(super) struct Server {
     in_flight: AtomicU32,
 }
 
-impl Server {
-    fn new(address: SocketAddr, rules: Rules) -> Self {
-        Server {
-            address,
-            rules,
-            record: Record::default(),
-            problem: Mutex::default(),
-            in_flight: AtomicU32::new(0),
-        }
+impl Vitals {
+    fn problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+/// One address, by what it is judged, and how it is doing.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    rules: Rules,
+    vitals: Arc<Vitals>,
+}
+
+impl Server {
     fn standing(&self) -> Standing {
-        self.record.standing(&self.rules)
+        self.vitals.record.standing(&self.rules)
     }
 
     /// What its health check found, if anything is wrong with it.
     pub(super) fn found(&self, problem: Option<String>) {
         let is_well = problem.is_none();
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
-        self.record.found(is_well);
+        *self.vitals.problem() = problem;
+        self.vitals.record.found(is_well);
     }
 
     fn health(&self) -> ServerHealth {
@@ -60,53 +62,46 @@ impl Server {
             Standing::Out(time) => (State::Ejected, Some(time.as_secs())),
             Standing::Unwell => (State::Unhealthy, None),
         };
-        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let problem = self.vitals.problem().clone();
         ServerHealth {
             address: self.address,
             state,
             back_in_seconds: back_in,
-            problem: problem.clone(),
-            in_flight: self.in_flight.load(Relaxed),
+            problem: problem.filter(|_| state == State::Unhealthy),
+            in_flight: self.vitals.in_flight.load(Relaxed),
         }
     }
 }
 
 /// A server that a request goes to, until it is dropped.
 #[derive(Debug)]
-pub struct Chosen {
-    server: Arc<Server>,
-    /// Whether it has begun to answer.
-    pub answered: bool,
-}
+pub struct Chosen(Arc<Server>);
 
 impl Chosen {
     fn new(server: &Arc<Server>) -> Self {
-        server.in_flight.fetch_add(1, Relaxed);
-        Chosen {
-            server: server.clone(),
-            answered: false,
-        }
+        server.vitals.in_flight.fetch_add(1, Relaxed);
+        Chosen(server.clone())
     }
 
     /// Where it is.
     pub fn address(&self) -> SocketAddr {
-        self.server.address
+        self.0.address
     }
 
     /// It took the connection.
     pub fn connected(&self) {
-        self.server.record.connected();
+        self.0.vitals.record.connected();
     }
 
     /// It did not.
     pub fn failed(&self) {
-        self.server.record.failed(&self.server.rules);
+        self.0.vitals.record.failed(&self.0.rules);
     }
 }
 
 impl Drop for Chosen {
     fn drop(&mut self) {
-        self.server.in_flight.fetch_sub(1, Relaxed);
+        self.0.vitals.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
@@ -115,27 +110,37 @@ impl Drop for Chosen {
 pub(super) struct Servers {
     rules: Rules,
     all: ArcSwap<Vec<Arc<Server>>>,
+    /// Those that served before the configuration changed.
+    before: Arc<Vec<Arc<Server>>>,
     turn: AtomicUsize,
 }
 
 impl Servers {
-    pub(super) fn new(rules: Rules) -> Self {
+    /// No servers yet; those who come and were among `before` go on as they were.
+    pub(super) fn new(rules: Rules, before: Option<&Servers>) -> Self {
         Servers {
             rules,
             all: ArcSwap::default(),
+            before: before.map(Servers::all).unwrap_or_default(),
             turn: AtomicUsize::new(0),
         }
     }
 
     /// Goes on with these addresses; who stays keeps what is known of it. Whether they are other ones.
     pub(super) fn replace(&self, addresses: &BTreeSet<SocketAddr>) -> bool {
-        let before = self.all.load();
-        if before.iter().map(|server| &server.address).eq(addresses) {
+        let all = self.all.load();
+        if all.iter().map(|server| &server.address).eq(addresses) {
             return false;
         }
-        let kept = |address: &SocketAddr| before.iter().find(|server| server.address == *address);
-        let fresh = |address: &SocketAddr| Arc::new(Server::new(*address, self.rules));
-        let server = |address| kept(address).cloned().unwrap_or_else(|| fresh(address));
+        let server = |address: &SocketAddr| {
+            let mut known = all.iter().chain(self.before.iter());
+            let known = known.find(|server| server.address == *address);
+            Arc::new(Server {
+                address: *address,
+                rules: self.rules,
+                vitals: known.map_or_else(Arc::default, |server| server.vitals.clone()),
+            })
+        };
         self.all
             .store(Arc::new(addresses.iter().map(server).collect()));
         true
@@ -154,7 +159,7 @@ impl Servers {
     /// Forgets what is long over.
     pub(super) fn forget(&self, now: Now) {
         for server in self.all.load().iter() {
-            server.record.forget(&server.rules, now);
+            server.vitals.record.forget(&server.rules, now);
         }
     }
 
@@ -237,7 +242,7 @@ impl<'all> Best<'all> {
 
     /// Looks at one more; whether that is enough. Of equals the first stays, so that they take turns.
     fn is_found_with(&mut self, server: &'all Arc<Server>) -> bool {
-        let load = server.in_flight.load(Relaxed);
+        let load = server.vitals.in_flight.load(Relaxed);
         if self.is_none() || load < self.load {
             (self.server, self.load) = (Some(server), load);
         }

@@ -8,7 +8,7 @@ use tidegate_limit::Now;
 /// When an upstream was last asked, and since when it has not answered.
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// Its beginning at first.
+    /// Its beginning at first; then when a request last began or ended.
     asked_at: AtomicU64,
     /// Zero while it answers.
     unanswered_since: AtomicU64,
@@ -28,6 +28,7 @@ impl Silence {
 
     /// A request has ended, with an answer or without one.
     pub(super) fn ended(&self, answered: bool, now: Now) {
+        self.asked(now);
         let since = self.unanswered_since.load(Relaxed);
         if answered && since != 0 {
             self.unanswered_since.store(0, Relaxed);
@@ -37,11 +38,11 @@ impl Silence {
         }
     }
 
-    /// For how long it has not answered, though it was asked.
-    pub(super) fn silent(&self, now: Now) -> Duration {
+    /// For how long it has not answered, though it was asked: up to the last time that it was.
+    pub(super) fn silent(&self) -> Duration {
         match self.unanswered_since.load(Relaxed) {
             0 => Duration::ZERO,
-            since => between(since, now),
+            since => between(since, Now::from_nanos(self.asked_at.load(Relaxed))),
         }
     }
 
@@ -66,13 +67,15 @@ mod tests {
     #[test]
     fn silence_counts_from_the_first_request_without_an_answer_to_the_next_with_one() {
         let silence = Silence::new(at(0));
-        assert_eq!(silence.silent(at(100)), Duration::ZERO, "nobody has asked");
+        assert_eq!(silence.silent(), Duration::ZERO, "nobody has asked");
         silence.ended(true, at(100));
         silence.ended(false, at(110));
+        assert_eq!(silence.silent(), Duration::ZERO, "one, and then nobody");
         silence.ended(false, at(120));
-        assert_eq!(silence.silent(at(130)).as_secs(), 20);
-        silence.ended(true, at(130));
-        assert_eq!(silence.silent(at(1000)), Duration::ZERO);
+        silence.asked(at(130));
+        assert_eq!(silence.silent().as_secs(), 20);
+        silence.ended(true, at(140));
+        assert_eq!(silence.silent(), Duration::ZERO);
     }
 
     #[test]
@@ -81,5 +84,7 @@ mod tests {
         assert_eq!(silence.idle(at(30)).as_secs(), 20);
         silence.asked(at(30));
         assert_eq!(silence.idle(at(31)).as_secs(), 1);
+        silence.ended(true, at(1000));
+        assert_eq!(silence.idle(at(1001)).as_secs(), 1, "a tunnel has ended");
     }
 }

@@ -8,12 +8,11 @@ use serde::{Deserialize, Serialize};
 use tidegate_config::{self as config, Balance, Eject};
 use tidegate_limit::Now;
 
+use super::jitter::jittered;
 use crate::clock;
 
 /// The share of its turns that a server takes at first when it comes back.
 const FIRST_SHARE: f32 = 0.1;
-/// How much a time may be shorter or longer, so that servers do not come back all at once.
-const JITTER: f64 = 0.1;
 
 /// What a server gets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +78,8 @@ pub(super) struct Rules {
     pub(super) balance: Balance,
     eject: Eject,
     slow_start: Duration,
+    /// Whether there are health checks.
+    checked: bool,
 }
 
 impl Rules {
@@ -87,18 +88,15 @@ impl Rules {
             balance: config.balance,
             eject: config.eject,
             slow_start: config.slow_start,
+            checked: config.health.is_some(),
         }
     }
 
-    /// How long a server is out that has been out so many times in a row.
+    /// How long a server is out that has been out so many times in a row, more or less.
     fn out_for(&self, times: u32) -> Duration {
+        let Eject { first, longest, .. } = self.eject;
         let doubled = 2_u32.saturating_pow(times);
-        let exact = self
-            .eject
-            .first
-            .saturating_mul(doubled)
-            .min(self.eject.longest);
-        exact.mul_f64(1.0 + JITTER * (2.0 * fastrand::f64() - 1.0))
+        first.saturating_mul(doubled).min(longest)
     }
 }
 
@@ -117,7 +115,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn standing(&self, rules: &Rules) -> Standing {
-        if self.unwell.load(Relaxed) {
+        if rules.checked && self.unwell.load(Relaxed) {
             return Standing::Unwell;
         }
         match self.in_from.load(Relaxed) {
@@ -162,7 +160,7 @@ impl Record {
         if !enough || from > now {
             return;
         }
-        let until = now.saturating_add(nanos(rules.out_for(times)));
+        let until = now.saturating_add(nanos(jittered(rules.out_for(times))));
         // Of many that fail at a time one counts.
         if (self.in_from.compare_exchange(from, until, Relaxed, Relaxed)).is_ok() {
             self.times.store(times.saturating_add(1), Relaxed);
@@ -180,6 +178,7 @@ impl Record {
             && (self.in_from.compare_exchange(from, 0, Relaxed, Relaxed)).is_ok()
         {
             self.times.store(0, Relaxed);
+            self.failures.store(0, Relaxed);
         }
     }
 }
@@ -213,21 +212,15 @@ mod tests {
                 ..Eject::default()
             },
             slow_start: Duration::from_secs(10),
+            checked: false,
         }
     }
 
     #[test]
     fn each_time_is_twice_as_long_up_to_the_longest() {
         let rules = rules(Duration::from_secs(10));
-        for (times, expected) in [
-            (0, 10.0),
-            (1, 20.0),
-            (4, 160.0),
-            (5, 300.0),
-            (4_000_000, 300.0),
-        ] {
-            let least = rules.out_for(times).as_secs_f64() / expected;
-            assert!((0.899..1.101).contains(&least), "{times} times: {least}");
+        for (times, expected) in [(0, 10), (1, 20), (4, 160), (5, 300), (4_000_000, 300)] {
+            assert_eq!(rules.out_for(times).as_secs(), expected, "{times} times");
         }
     }
 
@@ -278,6 +271,10 @@ mod tests {
         while out(&record) {}
         record.failed(&rules);
         assert_eq!(record.times.load(Relaxed), 2);
+        for _ in 0..5 {
+            // All are out and all are used.
+            record.failed(&rules);
+        }
         while out(&record) {}
         let later = clock::now().as_nanos() + nanos(Duration::from_secs(11));
         record.forget(&rules, Now::from_nanos(later));

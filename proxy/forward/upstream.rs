@@ -39,12 +39,13 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream without addresses yet: see [`Upstream::start`].
-    pub fn new(config: &config::Upstream) -> Arc<Self> {
+    /// An upstream without addresses yet: see [`Upstream::start`]. It takes over what is known of the
+    /// servers from the one that it replaces.
+    pub fn new(config: &config::Upstream, before: Option<&Self>) -> Arc<Self> {
         Arc::new(Upstream {
             config: config.clone(),
-            names: Names::new(&config.servers),
-            servers: Servers::new(Rules::new(config)),
+            names: Names::new(config.servers.len()),
+            servers: Servers::new(Rules::new(config), before.map(|before| &before.servers)),
             checkers: Mutex::default(),
             retired: AtomicBool::new(false),
             silence: Silence::new(clock::now()),
@@ -70,7 +71,7 @@ impl Upstream {
     /// Looks its names up, and after it, until it is retired or nobody holds it any more. `resolving` is dropped once
     /// each name has had its first look-up.
     pub fn start(self: &Arc<Self>, runtime: &Handle, resolving: &Sender<()>) {
-        for place in 0..self.config.servers.len() {
+        for place in self.config.servers.iter().cloned().enumerate() {
             let this = Arc::downgrade(self);
             runtime.spawn(keep_resolved(this, place, resolving.clone()));
         }
@@ -179,18 +180,17 @@ impl Upstream {
         };
         let told = |time: Duration, from: Duration| (time >= from).then_some(time.as_secs());
         Health {
-            servers: addresses.len(),
             addresses,
             resolved_at: self.names.resolved_at(),
             addresses_changed_at: self.addresses_changed_at.load(Relaxed),
-            problem: self.names.problem(),
+            problem: self.names.problem(&self.config.servers),
             succeeded: self.succeeded.load(Relaxed),
             failed: self.failed.load(Relaxed),
             retries,
             retries_refused,
             last_success: self.last_success.load(Relaxed),
             last_failure: self.last_failure.load(Relaxed),
-            silent_seconds: told(self.silence.silent(now), self.config.silent_after),
+            silent_seconds: told(self.silence.silent(), self.config.silent_after),
             idle_seconds: told(idle, self.config.idle_after),
         }
     }

@@ -43,7 +43,7 @@ impl Told {
             (false, Some(seconds)) => tracing::warn!(
                 upstream,
                 "no answer for {seconds} s, though it was asked; its {} addresses are those of {}",
-                health.servers,
+                health.addresses.len(),
                 clock::timestamp(health.addresses_changed_at)
             ),
             (true, None) => tracing::info!(upstream, "answers again"),

@@ -14,7 +14,7 @@ use tidegate_config::Deadlines;
 use tidegate_limit::{GaugePermit, Key, Permit};
 use tokio::task_local;
 
-use crate::account::{Facts, Outcome};
+use crate::account::{Asked, Facts, Outcome, Stages};
 use crate::claims::Permits;
 use crate::forward::fields::X_FORWARDED_PROTO;
 use crate::forward::{Chosen, Upstream};
@@ -79,8 +79,12 @@ pub struct Exchange {
     pub held: Held,
     /// Servers that did not take the connection.
     pub tried: Vec<SocketAddr>,
+    /// Whether it is sent once more, as a kept connection was closed.
+    pub repeated: bool,
     /// The server that is being tried.
     pub server: Option<Chosen>,
+    /// How far it came there.
+    pub stages: Stages,
     /// What went wrong.
     pub failure: Option<Reason>,
     /// Whether it was accounted for.
@@ -132,6 +136,12 @@ impl Exchange {
         self.server.as_ref().map(Chosen::address)
     }
 
+    /// Whether it may be sent once more, over a new connection; it is taken as done.
+    pub fn repeat(&mut self) -> bool {
+        self.repeated = self.upstream.take_retry();
+        self.repeated
+    }
+
     /// Looks whether the response confirms the client, who then becomes known and gets a pass.
     ///
     /// # Errors
@@ -166,8 +176,9 @@ impl Exchange {
         // Closing the connection takes its time, in which the tenant may do something else.
         self.permits = Permits::default();
         self.held = Held::default();
-        let answered = self.server.take().is_some_and(|server| server.answered);
-        self.upstream.record(self.failure, answered);
+        self.server = None;
+        self.upstream
+            .record(self.failure, self.stages.answered.is_some());
         self.gate.account.request(&Facts {
             outcome: self.failure.map_or(Outcome::Forwarded, Outcome::of),
             client: self.client,
@@ -179,7 +190,10 @@ impl Exchange {
             tenant: self.tenant.as_deref(),
             pass: self.pass.map(|pass| pass.id),
             agent: ending.agent,
-            upstream: Some(self.upstream.name()),
+            upstream: Some(Asked {
+                upstream: self.upstream.name(),
+                stages: self.stages,
+            }),
             received: ending.received,
             sent: ending.sent,
             duration: self.started.elapsed(),

@@ -3,21 +3,24 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::{ACCEPT, HOST, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::{Method, Version};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_error::{Error, ErrorSource, ErrorType, Result};
+use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use super::exchange::{Ending, Exchange};
+use super::failures::{reason_of, reason_of_connecting, reason_of_overdue};
 use super::paced::Overdue;
 use super::upgrade::Connector;
 use crate::door;
-use crate::forward::fields;
+use crate::forward::{fields, is_local};
 use crate::pass;
 use crate::reason::Reason;
 use crate::refuse::{Reply, wants_html};
@@ -27,8 +30,8 @@ use crate::tenants::Tenants;
 /// long a client waits for a dead upstream.
 const MAX_SERVERS: usize = 3;
 
-/// The group of connections that may become tunnels.
-const UPGRADES: u64 = 1;
+/// The group of connections that serve one request and are not kept.
+const NOT_KEPT: u64 = 1;
 
 /// Pingora's hooks. It has no state: all of it is in the request's [`Exchange`].
 #[derive(Debug)]
@@ -75,9 +78,9 @@ impl ProxyHttp for Forwarder {
         peer.options.read_timeout = Some(response);
         peer.options.write_timeout = Some(response);
         peer.options.idle_timeout = Some(deadlines.keepalive);
-        if exchange.websocket {
-            // Of its own kind, so that it does not get a pooled connection.
-            peer.group_key = UPGRADES;
+        if exchange.websocket || exchange.repeated {
+            // Where one kept connection was closed, the others may be.
+            peer.group_key = NOT_KEPT;
             peer.options.custom_l4 = Some(Arc::new(Connector {
                 answer: deadlines.upstream_response,
             }));
@@ -88,7 +91,7 @@ impl ProxyHttp for Forwarder {
     async fn connected_to_upstream(
         &self,
         _session: &mut Session,
-        _reused: bool,
+        reused: bool,
         _peer: &HttpPeer,
         _fd: std::os::fd::RawFd,
         _digest: Option<&pingora_core::protocols::Digest>,
@@ -97,7 +100,11 @@ impl ProxyHttp for Forwarder {
         // An earlier server's failure is over.
         let exchange = exchange(context)?;
         exchange.failure = None;
-        if let Some(server) = &exchange.server {
+        exchange.stages.connected = Some(exchange.started.elapsed());
+        // A kept connection says nothing about new ones.
+        if let Some(server) = &exchange.server
+            && !reused
+        {
             server.connected();
         }
         Ok(())
@@ -112,9 +119,9 @@ impl ProxyHttp for Forwarder {
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let Some(exchange) = context.as_deref_mut() {
-            exchange.failure = Some(reason_of(&error));
+            exchange.failure = Some(reason_of_connecting(&error));
             if let Some(server) = exchange.server.take() {
-                if !is_local(&error) {
+                if !is_local(error.root_cause()) {
                     server.failed();
                 }
                 exchange.tried.push(server.address());
@@ -127,8 +134,8 @@ impl ProxyHttp for Forwarder {
         error
     }
 
-    /// RFC 9110 section 9.2.2: an idempotent request goes over another connection when a kept one was
-    /// closed without a byte of an answer.
+    /// RFC 9110 section 9.2.2: an idempotent request goes over a new connection when a kept one was
+    /// closed without a byte of an answer; once, as the new one is not kept.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
@@ -140,10 +147,9 @@ impl ProxyHttp for Forwarder {
         let repeatable = session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated();
         error.retry.decide_reuse(reused);
-        let again = error.retry()
-            && repeatable
-            && (context.as_deref()).is_some_and(|exchange| exchange.upstream.take_retry());
-        error.set_retry(again);
+        let again = error.retry() && repeatable;
+        let exchange = context.as_deref_mut().filter(|_| again);
+        error.set_retry(exchange.is_some_and(Exchange::repeat));
         error
     }
 
@@ -176,6 +182,20 @@ impl ProxyHttp for Forwarder {
         fields::to_upstream(request, &hop, &named)
     }
 
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        is_whole: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        let exchange = exchange(context)?;
+        if is_whole {
+            exchange.stages.ended = Some(exchange.started.elapsed());
+        }
+        Ok(None)
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -192,9 +212,9 @@ impl ProxyHttp for Forwarder {
             }
             session.set_read_timeout(Some(exchange.deadlines.upgraded_idle));
         }
-        if let Some(server) = &mut exchange.server {
-            server.answered = true;
-        }
+        // The first of them, which may be an interim one.
+        let begun = || exchange.started.elapsed();
+        exchange.stages.answered.get_or_insert_with(begun);
         exchange.confirm(session.req_header(), response)?;
         fields::to_client(response);
         // RFC 9112 section 6.1: a client of HTTP/1.0 cannot read chunks. The end of the connection is
@@ -318,50 +338,4 @@ async fn send_failure(session: &mut Session, reason: Reason) -> Result<u16> {
         session.write_response_body(Some(body), true).await?;
     }
     Ok(status)
-}
-
-fn reason_of_overdue(overdue: Overdue) -> Reason {
-    match overdue {
-        Overdue::Receiving => Reason::BodyTimeout,
-        Overdue::ReceivingSlowly => Reason::BodyTooSlow,
-        Overdue::Sending => Reason::ResponseStalled,
-        Overdue::SendingSlowly => Reason::ResponseTooSlow,
-    }
-}
-
-/// Whether a connection failed for want of something on this machine.
-fn is_local(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::SocketError | ErrorType::BindError)
-}
-
-/// Pingora's errors in the gate's terms.
-fn reason_of(error: &Error) -> Reason {
-    let io = error.root_cause().downcast_ref::<io::Error>();
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Reason::Malformed,
-        (ErrorSource::Downstream, _) => match io.map(io::Error::kind) {
-            Some(io::ErrorKind::InvalidData) => Reason::BodyMalformed,
-            Some(io::ErrorKind::FileTooLarge) => Reason::BodyOverrun,
-            _ => io
-                .and_then(Overdue::of)
-                .map_or(Reason::ClientGone, reason_of_overdue),
-        },
-        (
-            ErrorSource::Upstream,
-            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout,
-        ) => Reason::UpstreamTimeout,
-        (
-            ErrorSource::Upstream,
-            ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::SocketError
-            | ErrorType::BindError,
-        ) => Reason::UpstreamConnect,
-        (ErrorSource::Upstream, _) => match io.map(io::Error::kind) {
-            Some(io::ErrorKind::TimedOut) => Reason::UpstreamTimeout,
-            _ => Reason::UpstreamBroken,
-        },
-        _ => Reason::Internal,
-    }
 }

@@ -10,7 +10,7 @@ use tidegate_config::Mode;
 use tidegate_limit::GaugePermit;
 
 use super::exchange::{Exchange, Held};
-use crate::account::{Facts, Outcome};
+use crate::account::{Facts, Outcome, Stages};
 use crate::claims::{IN_FLIGHT_WAIT, Permits};
 use crate::door;
 use crate::gate::Gate;
@@ -115,7 +115,9 @@ impl Judge<'_> {
             permits,
             held,
             tried: Vec::new(),
+            repeated: false,
             server: None,
+            stages: Stages::default(),
             failure: None,
             accounted: false,
         }

@@ -8,6 +8,7 @@ mod arrival;
 mod connection;
 mod encrypted;
 mod exchange;
+mod failures;
 mod forwarder;
 mod h2;
 mod judgement;

@@ -1,4 +1,4 @@
-//! The connection to an app for a request that may become a tunnel.
+//! The connection to an app for one request alone, which may become a tunnel.
 //!
 //! Pingora reads the response and passes the end of the request's body on at the same time, and takes
 //! the latter for the end of the tunnel when it comes to it after the 101 (cloudflare/pingora#946): an
@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::connectors::L4Connect;
+use pingora_core::protocols::l4::ext::connect;
 use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
@@ -27,8 +28,7 @@ use tokio::time::{Sleep, sleep};
 /// been busy for long.
 const HELD_BACK: u8 = 3;
 
-/// Connects for requests that may become tunnels. Pingora never reuses such a connection, as it has
-/// no descriptor to show.
+/// Connects for one request. Pingora never reuses such a connection, as it has no descriptor to show.
 #[derive(Debug)]
 pub struct Connector {
     /// How long the app may take to say anything. Pingora's own deadline is the idle one of tunnels,
@@ -42,15 +42,8 @@ impl L4Connect for Connector {
         let Some(address) = address.as_inet() else {
             return Error::e_explain(ErrorType::ConnectNoRoute, "not an IP address");
         };
-        let tcp = TcpStream::connect(address).await.map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
-                _ => ErrorType::ConnectError,
-            };
-            Error::because(kind, "connecting for an upgrade", error)
-        })?;
         let socket = Box::new(Socket {
-            tcp,
+            tcp: connect(address, None).await?,
             held_back: HELD_BACK,
             answer: Some(Box::pin(sleep(self.answer))),
         });

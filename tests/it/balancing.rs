@@ -1,6 +1,8 @@
 //! Which server of an upstream gets a request, and how often it may be tried again.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Barrier};
 
 use crate::harness::{
     App, Gate, Latch, ROOMY, Reply, eventually, read_head, unused_address, with_upstream,
@@ -127,7 +129,8 @@ fn a_request_on_a_kept_connection_that_closed_is_within_the_budget_too() {
     for _ in 0..5 {
         assert_eq!(client.get("/").text(), "ok");
     }
-    assert_eq!(retries(&gate), [4.0, 0.0]);
+    // The connection of a second try is not kept.
+    assert_eq!(retries(&gate), [2.0, 0.0]);
 
     let none = Gate::start(&(with_upstream(&[app.address], ROOMY) + "retries = \"0%\"\n"));
     for _ in 0..2 {
@@ -135,6 +138,35 @@ fn a_request_on_a_kept_connection_that_closed_is_within_the_budget_too() {
         assert_eq!([(); 2].map(|()| client.get("/").status), [200, 502]);
     }
     assert_eq!(retries(&none), [0.0, 2.0]);
+}
+
+#[test]
+fn of_kept_connections_that_are_all_closed_one_costs_a_request_its_second_try() {
+    const KEPT: usize = 5;
+    let (arrived, repeated) = (Barrier::new(KEPT), Arc::new(AtomicUsize::new(0)));
+    let (first, counted) = (AtomicUsize::new(0), repeated.clone());
+    let app = App::accepting(move |mut stream| {
+        read_head(&mut stream);
+        if first.fetch_add(1, SeqCst) < KEPT {
+            arrived.wait();
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        if !read_head(&mut stream).is_empty() {
+            counted.fetch_add(1, SeqCst);
+        }
+    });
+    let gate = Gate::before(&app, ROOMY);
+    let mut clients = [(); KEPT].map(|()| gate.connect());
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "ok");
+    }
+    eventually("the connections to be kept", || in_flight(&gate) == 0);
+    assert_eq!(gate.get("/").text(), "ok", "the second try is a new one");
+    assert_eq!(repeated.load(SeqCst), 1, "closed at their second request");
+    assert_eq!(retries(&gate), [1.0, 0.0]);
 }
 
 #[test]

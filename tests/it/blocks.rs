@@ -128,7 +128,9 @@ fn a_block_ends_by_itself_and_at_most_a_second_late() {
     assert!(!is_served(&gate, CLIENT));
     eventually("the block to end", || is_served(&gate, CLIENT));
     assert!(started.elapsed() < Duration::from_secs(5), "late");
-    assert!(gate.has_said("the block of 127.0.0.9/32 has ended"));
+    eventually("its end to be told", || {
+        gate.has_said("the block of 127.0.0.9/32 has ended")
+    });
     assert_eq!(gate.metric("tidegate_blocks"), 0.0);
     let saved = || fs::read_to_string(gate.folder.path("state/blocks.json")).unwrap();
     eventually("the file to forget it", || !saved().contains("127.0.0.9"));

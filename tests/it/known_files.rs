@@ -43,11 +43,6 @@ fn is_known(gate: &Gate, address: &str) -> bool {
         .contains(address)
 }
 
-fn said(gate: &Gate, text: &str) -> usize {
-    let messages = gate.messages();
-    messages.iter().filter(|line| line.contains(text)).count()
-}
-
 /// So many lines with an address each.
 fn lines(count: u8) -> String {
     (1..=count)
@@ -148,7 +143,7 @@ fn a_file_that_is_being_written_is_waited_for() {
     }
     drop(file);
     eventually_knows(&gate, 12);
-    assert_eq!(said(&gate, "taken over"), 1, "{:#?}", gate.messages());
+    assert_eq!(gate.said("taken over"), 1, "{:#?}", gate.messages());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::harness::{App, Folder, Gate, Load, ROOMY, Reply, eventually, tool, with_upstream};
 
 mod disks;
+mod durations;
 mod rotating;
 
 const ALL: &str = "sample = { forwarded = 1.0, refused = 1.0, failed = 1.0 }\nbudget = \"1MiB/s\"";
@@ -46,15 +47,10 @@ fn is_failing(gate: &Gate) -> bool {
     gate.status()["log"]["problem"].is_string()
 }
 
-fn said(gate: &Gate, text: &str) -> usize {
-    let messages = gate.messages();
-    messages.iter().filter(|line| line.contains(text)).count()
-}
-
 /// It says so, and once: a message takes its time to come.
 fn says_once(gate: &Gate, text: &str) {
-    eventually(text, || said(gate, text) > 0);
-    assert_eq!(said(gate, text), 1, "{text}: {:#?}", gate.messages());
+    eventually(text, || gate.said(text) > 0);
+    assert_eq!(gate.said(text), 1, "{text}: {:#?}", gate.messages());
 }
 
 /// Requests that carry a secret wherever one may stand, and what would break a line of the log.
@@ -229,7 +225,7 @@ fn the_same_words_are_said_a_few_times_and_counted() {
     // Ten seconds that end in between let some more be said.
     assert!((10.0..=20.0).contains(&repeated), "{repeated}");
     eventually("the others to be said", || {
-        said(&gate, "the log was opened anew") as f64 == 25.0 - repeated
+        gate.said("the log was opened anew") as f64 == 25.0 - repeated
     });
     let status = gate.verb(&["status"]).good();
     let told = format!("own messages {repeated} repeated, 0 over budget, 0 lost");

@@ -18,12 +18,6 @@ fn upstream(gate: &Gate) -> serde_json::Value {
     gate.status()["upstreams"][0].clone()
 }
 
-/// Lines of its log that have these words.
-fn said(gate: &Gate, words: &str) -> usize {
-    let messages = gate.messages();
-    messages.iter().filter(|line| line.contains(words)).count()
-}
-
 /// Apps on one port of several addresses.
 fn apps_on(addresses: &[&str]) -> (Vec<App>, u16) {
     let first = App::on(&format!("{}:0", addresses[0]), |_| Reply::text("app"));
@@ -68,7 +62,7 @@ fn a_name_that_stands_for_nothing_any_more_keeps_its_last_addresses() {
             false => names.set("leaving.test", &[], AT_ONCE),
         }
         eventually("the problem to be told", || {
-            said(&gate, "cannot resolve leaving.test") == 1
+            gate.said("cannot resolve leaving.test") == 1
         });
         assert_eq!(gate.get("/").status, 200, "the last addresses are used");
         let human = gate.verb(&["status"]).good();
@@ -76,12 +70,46 @@ fn a_name_that_stands_for_nothing_any_more_keeps_its_last_addresses() {
         let at = upstream(&gate)["resolved_at"].as_u64().unwrap();
         names.set("leaving.test", &["127.60.1.1"], AT_ONCE);
         eventually("the end of the problem to be told", || {
-            said(&gate, "resolved leaving.test") == 1
+            gate.said("resolved leaving.test") == 1
         });
         let after = upstream(&gate);
         assert!(after["resolved_at"].as_u64().unwrap() >= at);
-        assert_eq!(said(&gate, "cannot resolve"), 1, "told once");
+        assert_eq!(gate.said("cannot resolve"), 1, "told once");
     }
+}
+
+#[test]
+fn a_name_that_stands_for_nothing_at_first_is_used_as_soon_as_it_does() {
+    let (_apps, port) = apps_on(&["127.60.5.1"]);
+    let names = Names::new();
+    names.set("empty.test", &[], AT_ONCE);
+    let gate = before(&names, "empty.test", port);
+    let response = gate.get("/");
+    assert_eq!(
+        (response.status, response.reason().as_str()),
+        (503, "upstream_unresolved")
+    );
+    let problem = upstream(&gate)["problem"].to_string();
+    assert!(problem.contains("the name has no addresses"), "{problem}");
+    names.set("empty.test", &["127.60.5.1"], AT_ONCE);
+    eventually("the address to be used", || gate.get("/").status == 200);
+}
+
+#[test]
+fn the_last_addresses_of_a_name_are_used_while_it_takes_its_time() {
+    let (apps, port) = apps_on(&["127.60.6.1", "127.60.6.2"]);
+    let names = Names::new();
+    names.set("slower.test", &["127.60.6.1"], AT_ONCE);
+    let gate = before(&names, "slower.test", port);
+    names.set("slower.test", &["127.60.6.2"], Duration::from_secs(1));
+    let mut client = gate.connect();
+    eventually("the new address to be used", || {
+        let started = Instant::now();
+        assert_eq!(client.get("/").status, 200);
+        assert!(started.elapsed() < Duration::from_secs(1), "it waits");
+        apps[1].requests() > 0
+    });
+    assert!(apps[0].requests() > 0, "the old one was used until then");
 }
 
 #[test]
@@ -97,7 +125,7 @@ fn a_name_may_stand_for_fifty_addresses() {
         assert_eq!(client.get("/").status, 200);
     }
     assert!(apps.iter().all(|app| app.requests() == 2), "each in turn");
-    assert_eq!(upstream(&gate)["servers"], 50);
+    assert_eq!(upstream(&gate)["addresses"].as_array().unwrap().len(), 50);
 }
 
 #[test]
@@ -112,6 +140,9 @@ fn of_too_many_addresses_the_same_are_used_whichever_come_first() {
     let gate = before(&names, "crowd.test", 9);
     let used = upstream(&gate)["addresses"].clone();
     assert_eq!(used.as_array().unwrap().len(), 64);
+    let problem = "crowd.test:9: only 64 of its 100 addresses are used";
+    assert_eq!(upstream(&gate)["problem"], problem);
+    assert_eq!(gate.said(problem), 1);
     addresses.reverse();
     set(&addresses);
     let resolved = upstream(&gate)["resolved_at"].as_u64();
@@ -119,6 +150,9 @@ fn of_too_many_addresses_the_same_are_used_whichever_come_first() {
         upstream(&gate)["resolved_at"].as_u64() > resolved
     });
     assert_eq!(upstream(&gate)["addresses"], used);
+    set(&addresses[..64]);
+    eventually("the end of it", || upstream(&gate)["problem"].is_null());
+    assert_eq!(gate.said(problem), 1, "told once");
 }
 
 #[test]
@@ -137,7 +171,7 @@ fn a_name_that_takes_ten_seconds_holds_up_no_other_and_is_used_when_it_comes() {
     eventually("the late answer to be used", || {
         gate.get("/").status == 200 && apps[1].requests() > 0
     });
-    assert_eq!(said(&gate, "cannot resolve late.test"), 1);
+    assert_eq!(gate.said("cannot resolve late.test"), 1);
 }
 
 #[test]
@@ -148,15 +182,15 @@ fn an_upstream_that_does_not_answer_is_told_of_once_and_once_when_it_does() {
     let silent = "no answer for ";
     eventually("the silence to be told", || {
         assert_eq!(gate.get("/").status, 502);
-        said(&gate, silent) == 1
+        gate.said(silent) == 1
     });
     assert!(upstream(&gate)["silent_seconds"].as_u64() >= Some(1));
     let human = gate.verb(&["status"]).good();
     assert!(human.contains("SILENT: no answer for"), "{human}");
     let _app = App::on(&address.to_string(), |_| Reply::text("up"));
     assert_eq!(gate.get("/").status, 200);
-    eventually("the end to be told", || said(&gate, "answers again") == 1);
-    assert_eq!(said(&gate, silent), 1, "told once");
+    eventually("the end to be told", || gate.said("answers again") == 1);
+    assert_eq!(gate.said(silent), 1, "told once");
     assert_eq!(upstream(&gate)["silent_seconds"], serde_json::Value::Null);
 }
 
@@ -169,7 +203,7 @@ fn clients_that_give_up_on_a_silent_app_show_that_it_is_silent() {
         let mut client = gate.connect();
         client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
         drop(client);
-        said(&gate, "no answer for ") == 1
+        gate.said("no answer for ") == 1
     });
 }
 
@@ -179,19 +213,19 @@ fn an_upstream_that_nobody_asks_is_told_of_and_one_at_work_is_not() {
     let keys = "idle_after = \"1s\"\nresolve = \"1s\"\n";
     let gate = Gate::start(&(with_upstream(&[app.address], ROOMY) + keys));
     eventually("idleness to be told", || {
-        said(&gate, "nobody has asked for ") == 1
+        gate.said("nobody has asked for ") == 1
     });
     let human = gate.verb(&["status"]).good();
     assert!(human.contains("IDLE: nobody has asked for"), "{human}");
     let mut client = gate.connect();
     client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
-    eventually("the end to be told", || said(&gate, "is asked again") == 1);
+    eventually("the end to be told", || gate.said("is asked again") == 1);
     // Two of the watch's looks pass, as the names' times show.
     let resolved = upstream(&gate)["resolved_at"].as_u64().unwrap();
     eventually("more than the time to pass", || {
         upstream(&gate)["resolved_at"].as_u64().unwrap() >= resolved + 3
     });
-    assert_eq!(said(&gate, "nobody has asked for "), 1, "it is at work");
+    assert_eq!(gate.said("nobody has asked for "), 1, "it is at work");
     assert_eq!(upstream(&gate)["idle_seconds"], serde_json::Value::Null);
     latch.open();
     assert_eq!(client.response().status, 200);

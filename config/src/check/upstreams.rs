@@ -6,7 +6,7 @@ use super::network::check_name;
 use crate::{
     checked::{Eject, HealthCheck, Server, Upstream},
     findings::Findings,
-    literal::{Deadline, HostName, PathPrefix},
+    literal::{Deadline, HostName, Target},
     raw::{self, Written},
 };
 
@@ -71,18 +71,16 @@ fn eject(findings: &mut Findings<'_>, raw: raw::Eject) -> Eject {
 
 fn health(findings: &mut Findings<'_>, raw: raw::HealthCheck) -> HealthCheck {
     let default = HealthCheck::default();
-    let path = raw.path.and_then(|written| findings.read(&written));
-    if path.is_none()
-        && let Some(host) = &raw.host
-    {
+    if let (None, Some(host)) = (&raw.path, &raw.host) {
         let why = "nothing is asked for without a path; write one, such as path = \"/healthz\"";
         findings.wrong(&host.span(), &why);
     }
+    let path = raw.path.and_then(|written| findings.read(&written));
     let host = raw.host.and_then(|written| findings.read(&written));
     let Deadline(every) = findings.read_or(raw.every, Deadline(default.every));
     let Deadline(timeout) = findings.read_or(raw.timeout, Deadline(default.timeout));
     HealthCheck {
-        path: path.map(|PathPrefix(path)| path),
+        path: path.map(|Target(path)| path),
         host: host.map(|HostName(host)| host),
         every,
         timeout,

@@ -36,8 +36,8 @@ pub struct Upstream {
 /// How a server is asked whether it is well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// The path that it has to answer with a status from 200 to 399; `None` when it is enough that it
-    /// takes a connection.
+    /// The path, with or without a query, that it has to answer with a status from 200 to 399; `None`
+    /// when it is enough that it takes a connection.
     pub path: Option<String>,
     /// The host that it is asked for; `None` is its address.
     pub host: Option<String>,

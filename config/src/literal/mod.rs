@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub(crate) use amount::{Bandwidth, BodySize, FileSize, LeastRate};
 pub(crate) use network::{HostName, server};
-pub(crate) use request::{FieldName, Method, PathPrefix, Token};
+pub(crate) use request::{FieldName, Method, PathPrefix, Target, Token};
 pub(crate) use tenant::listed as tenant;
 pub(crate) use time::{Deadline, Keep, Stay, duration};
 

@@ -39,15 +39,39 @@ impl Literal for PathPrefix {
                 "a path is matched with all below it and without \"{sign}\""
             ));
         }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(
-                "a path is written as in a request: ASCII without spaces, the rest \
-                        percent-encoded, such as \"/caf%C3%A9\""
-                    .to_owned(),
-            );
-        }
+        as_in_a_request(text)?;
         Ok(PathPrefix(text.to_owned()))
     }
+}
+
+/// What is asked for: a path, and a query if there is one (RFC 9112, section 3.2.1).
+pub(crate) struct Target(pub(crate) String);
+
+impl Literal for Target {
+    const EXAMPLES: &'static [&'static str] = &["/healthz"];
+    const PATTERN: Option<&'static str> = Some("^/");
+
+    fn read(text: &str) -> Result<Target, String> {
+        if !text.starts_with('/') {
+            return Err(r#"a path starts with "/", such as "/healthz""#.to_owned());
+        }
+        if text.contains('#') {
+            return Err("what follows \"#\" is never sent".to_owned());
+        }
+        as_in_a_request(text)?;
+        Ok(Target(text.to_owned()))
+    }
+}
+
+fn as_in_a_request(path: &str) -> Result<(), String> {
+    if path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(
+        "a path is written as in a request: ASCII without spaces, the rest \
+                percent-encoded, such as \"/caf%C3%A9\""
+            .to_owned(),
+    )
 }
 
 /// A header field of the gate's own, in lower case.

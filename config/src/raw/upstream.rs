@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Written;
 use crate::{
     checked::{Balance, Server},
-    literal::{Deadline, HostName, PathPrefix},
+    literal::{Deadline, HostName, Target},
     share::Share,
 };
 
@@ -48,10 +48,10 @@ pub(crate) struct Upstream {
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({ "path": "/healthz" }))]
 pub(crate) struct HealthCheck {
-    /// The path that it has to answer with a status from 200 to 399. Default: it is
-    /// enough that it takes a connection.
+    /// The path, with a query or without, that it has to answer with a status from
+    /// 200 to 399. Default: it is enough that it takes a connection.
     #[schemars(example = &"/healthz")]
-    pub(crate) path: Option<Written<PathPrefix>>,
+    pub(crate) path: Option<Written<Target>>,
     /// The host that it is asked for. Default: its address.
     #[schemars(example = &"shop.example.com")]
     pub(crate) host: Option<Written<HostName>>,

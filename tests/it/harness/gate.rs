@@ -235,8 +235,14 @@ impl Gate {
         self.messages.lock().unwrap().clone()
     }
 
+    /// How many of those lines have these words.
+    pub fn said(&self, words: &str) -> usize {
+        let messages = self.messages();
+        messages.iter().filter(|line| line.contains(words)).count()
+    }
+
     pub fn has_said(&self, text: &str) -> bool {
-        self.messages().iter().any(|line| line.contains(text))
+        self.said(text) > 0
     }
 
     pub fn pid(&self) -> u32 {

@@ -43,7 +43,7 @@ fn is_not_taken(name: &str, make: Make, part: &str) {
     eventually(&format!("{name}: two more looks"), || {
         looks() >= before + 2.0
     });
-    assert_eq!(said(&gate, told), 1, "{name}: {:#?}", gate.messages());
+    assert_eq!(gate.said(told), 1, "{name}: {:#?}", gate.messages());
     assert_eq!(prefixes(&gate), 5, "{name}");
     assert!(is_known(&gate, "192.0.2.5"), "{name}");
     assert_eq!(gate.get("/").status, 200, "{name}");
