@@ -107,7 +107,7 @@ impl Inputs {
         let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
-        let (mode, sample) = (config.mode, config.log.sample);
+        let (mode, log_config) = (config.mode, config.log.clone());
         let running = Running::new(config, room.caps, upstreams, roster, keys);
         for warning in running.warnings().into_iter().chain(listeners.warnings()) {
             tracing::warn!("{warning}");
@@ -136,7 +136,7 @@ impl Inputs {
             listeners,
             account: Account {
                 metrics: Metrics::default(),
-                log: AccessLog::new(log, sample),
+                log: AccessLog::new(log, log_config),
                 slow: Slow::default(),
             },
             recent,

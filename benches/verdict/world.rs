@@ -103,7 +103,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         account: Account {
             slow: Slow::default(),
             metrics: Metrics::default(),
-            log: AccessLog::new(log, config.log.sample),
+            log: AccessLog::new(log, config.log),
         },
         recent: Recent::new().0,
         told: watch::Sender::new(false),

@@ -96,6 +96,8 @@ pub struct Ending<'request> {
     pub host: &'request str,
     /// The path, without query.
     pub path: &'request str,
+    /// The query.
+    pub query: &'request str,
     /// The status that was sent.
     pub status: u16,
     /// Bytes of the request's body.
@@ -173,6 +175,7 @@ impl Exchange {
             method: ending.method,
             host: ending.host,
             path: ending.path,
+            query: ending.query,
             status: ending.status,
             tenant: self.tenant.as_deref(),
             pass: self.pass.map(|pass| pass.id),
@@ -200,6 +203,7 @@ impl Drop for Exchange {
             method: "",
             host: "",
             path: "",
+            query: "",
             status: 0,
             received: 0,
             sent: 0,

@@ -253,6 +253,7 @@ impl ProxyHttp for Forwarder {
             method: request.method.as_str(),
             host: host.and_then(|host| host.ok()).unwrap_or_default(),
             path: request.uri.path(),
+            query: request.uri.query().unwrap_or_default(),
             status: final_response(session).map_or(0, |sent| sent.status.as_u16()),
             received: session.body_bytes_read() as u64,
             sent: session.body_bytes_sent() as u64,
