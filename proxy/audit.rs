@@ -3,49 +3,29 @@
 //! Append-only and bounded: one file of JSON lines in the state directory, and the one before it. A
 //! crash in the middle of a line costs that line alone.
 
+mod file;
 mod record;
 
 pub use record::{Change, Record, Traffic};
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
-use crate::{regular, state};
+use crate::state;
+use file::{Line, Lines};
 
-/// Bytes of a file, after which the next one is begun: some ten thousand changes.
-const MAX_FILE: u64 = 4 << 20;
-/// Bytes of a line that is read; ours are shorter.
-const MAX_LINE: u64 = 16 << 10;
 /// Seconds after a change when the traffic is looked at again.
 pub const AFTER: u64 = 60;
 /// Changes that wait for that at a time.
 const MAX_WAITING: usize = 1000;
 
-/// A line of the file: a record, or what the traffic was after an earlier one.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Record {
-        number: u64,
-        #[serde(flatten)]
-        record: Record,
-    },
-    After {
-        after: u64,
-        traffic: Traffic,
-    },
-}
-
 /// The audit log of one gate.
 #[derive(Debug)]
 pub struct Audit {
-    path: PathBuf,
+    file: Lines,
     /// The number of the next change. Locked while the file is written, for as long as the disk takes.
     next: Mutex<u64>,
     /// Changes by number, and when the traffic after them is due. Locked for a moment alone: the thread
@@ -56,18 +36,17 @@ pub struct Audit {
 impl Audit {
     /// The log in the state directory.
     pub fn open(directory: &Path) -> Self {
-        let audit = Audit {
-            path: directory.join("audit.jsonl"),
-            next: Mutex::default(),
-            waiting: Mutex::default(),
-        };
-        let numbers = audit.lines().filter_map(|line| match line {
+        let file = Lines::of(directory.join("audit.jsonl"));
+        let numbers = file.read().filter_map(|line| match line {
             Line::Record { number, .. } => Some(number),
             Line::After { .. } => None,
         });
         let last = numbers.max();
-        *audit.next.lock() = last.map_or(0, |last| last + 1);
-        audit
+        Audit {
+            file,
+            next: Mutex::new(last.map_or(0, |last| last + 1)),
+            waiting: Mutex::default(),
+        }
     }
 
     /// Writes a change down. Blocks for as long as the disk does. Does nothing while the state files are
@@ -80,7 +59,7 @@ impl Audit {
         let number = *next;
         let due = record.time.saturating_add(AFTER);
         let line = Line::Record { number, record };
-        let written = state::if_ours(|| self.write(&[line])).transpose()?;
+        let written = state::if_ours(|| self.file.append(&[line])).transpose()?;
         if written.is_none() {
             return Ok(());
         }
@@ -110,7 +89,7 @@ impl Audit {
             lines.push(Line::After { after, traffic });
         }
         drop(waiting);
-        state::if_ours(|| self.write(&lines)).unwrap_or(Ok(()))
+        state::if_ours(|| self.file.append(&lines)).unwrap_or(Ok(()))
     }
 
     /// Whether a change waits for the traffic after it, and its minute has passed.
@@ -124,12 +103,9 @@ impl Audit {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn list(&self, most: usize) -> io::Result<Vec<Record>> {
-        match regular::open(&self.path, 2 * MAX_FILE) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        self.file.check()?;
         let mut found: VecDeque<(u64, Record)> = VecDeque::new();
-        for line in self.lines() {
+        for line in self.file.read() {
             match line {
                 Line::Record { number, record } => {
                     found.push_back((number, record));
@@ -147,68 +123,11 @@ impl Audit {
         }
         Ok(found.into_iter().map(|(_, record)| record).collect())
     }
-
-    fn older(&self) -> PathBuf {
-        self.path.with_extension("1.jsonl")
-    }
-
-    /// What is in the file and the one before it, the oldest first.
-    fn lines(&self) -> impl Iterator<Item = Line> + use<> {
-        lines(&self.older()).chain(lines(&self.path))
-    }
-
-    fn write(&self, lines: &[Line]) -> io::Result<()> {
-        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= MAX_FILE) {
-            fs::rename(&self.path, self.older())?;
-        }
-        let mut file = File::options()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&self.path)?;
-        // A line that was cut short ends here, and is passed over.
-        let mut bytes = match ends_whole(&self.path)? {
-            true => Vec::new(),
-            false => b"\n".to_vec(),
-        };
-        for line in lines {
-            serde_json::to_writer(&mut bytes, line)?;
-            bytes.push(b'\n');
-        }
-        file.write_all(&bytes)?;
-        file.sync_data()
-    }
-}
-
-/// Whether a file ends with the end of a line, or is empty.
-fn ends_whole(path: &Path) -> io::Result<bool> {
-    use std::io::{Seek, SeekFrom};
-    let mut file = File::open(path)?;
-    if file.metadata()?.len() == 0 {
-        return Ok(true);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
-}
-
-/// The lines of a file that are ours and whole; none when there is no such file.
-fn lines(path: &Path) -> impl Iterator<Item = Line> + use<> {
-    // More is not ours.
-    let file = regular::open(path, 2 * MAX_FILE).ok();
-    let mut file = file.map(BufReader::new);
-    std::iter::from_fn(move || {
-        let file = file.as_mut()?;
-        let mut line = Vec::new();
-        let read = file.take(MAX_LINE).read_until(b'\n', &mut line).ok()?;
-        (read > 0).then_some(line)
-    })
-    .filter_map(|line| serde_json::from_slice(&line).ok())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::sync::mpsc;
     use std::thread;
     use std::time::Duration;
@@ -216,6 +135,7 @@ mod tests {
     use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
 
+    use super::file::MAX_FILE;
     use super::*;
 
     const TRAFFIC: Traffic = Traffic {
