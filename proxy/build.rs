@@ -110,7 +110,7 @@ impl Inputs {
         let moves = Moves::open(StateFile::new(&directory, "tenants.json"));
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
-        let (mode, sample) = (config.mode, config.log.sample);
+        let (mode, log_config) = (config.mode, config.log.clone());
         let running = Running::new(config, room.caps, upstreams, roster, keys);
         for warning in running.warnings().into_iter().chain(listeners.warnings()) {
             tracing::warn!("{warning}");
@@ -140,7 +140,7 @@ impl Inputs {
             listeners,
             account: Account {
                 metrics: Metrics::default(),
-                log: AccessLog::new(log, sample),
+                log: AccessLog::new(log, log_config),
                 slow: Slow::default(),
                 top,
             },

@@ -151,6 +151,7 @@ fn accounting_for_a_request_without_a_line_allocates_nothing() {
             method: "GET",
             host: "a",
             path: "/",
+            query: "",
             status: 200,
             tenant: None,
             pass: None,

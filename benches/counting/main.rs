@@ -93,6 +93,7 @@ fn facts(outcome: Outcome, number: usize) -> Facts<'static> {
         method: "GET",
         host: "shop.example.com",
         path: "/",
+        query: "",
         status: 200,
         tenant: None,
         pass: None,

@@ -105,7 +105,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
             slow: Slow::default(),
             top: Top::new().0,
             metrics: Metrics::default(),
-            log: AccessLog::new(log, config.log.sample),
+            log: AccessLog::new(log, config.log),
         },
         recent: Recent::new().0,
         told: watch::Sender::new(false),

@@ -68,6 +68,7 @@ file = "stdout"
 sample = { forwarded = 0.01, refused = 0.001, failed = 1.0 }
 budget = "64KiB/s"
 rotate = { size = "64MiB", keep = 4 }
+query = true
 [admin]
 socket = "/run/tidegate/admin.sock"
 [metrics]
@@ -107,6 +108,7 @@ fn the_example_of_the_design_is_read_without_a_warning() {
         (config.log.rotate.size, config.log.rotate.keep),
         (64 << 20, 4)
     );
+    assert!(config.log.query);
 }
 
 #[test]

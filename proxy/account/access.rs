@@ -1,12 +1,13 @@
-//! The access log: one JSON line for an outcome of a request or a connection that was sampled, named as OpenTelemetry names
-//! things.
+//! The access log: one JSON line for an outcome of a request or a connection that was sampled, named as
+//! OpenTelemetry names things.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tidegate_config::{Log, Sample};
+use tidegate_config::Log;
 
 use super::firsts::Firsts;
 use super::{Class, Facts, LogWriter, Outcome};
@@ -14,7 +15,7 @@ use crate::clock;
 use crate::door::DoorReason;
 use crate::pass::Id;
 
-/// Characters of a path or host that a line holds.
+/// Characters of a path, query or host that a line holds.
 const MAX_TEXT: usize = 512;
 
 /// One line. The rate says how many outcomes of its kind it stands for, so that counts can be
@@ -32,6 +33,8 @@ pub struct Line<'request> {
     host: &'request str,
     #[serde(rename = "url.path")]
     path: &'request str,
+    #[serde(rename = "url.query", skip_serializing_if = "Option::is_none")]
+    query: Option<&'request str>,
     #[serde(rename = "http.response.status_code")]
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,18 +89,19 @@ struct ConnectionLine {
 #[derive(Debug)]
 pub struct AccessLog {
     writer: LogWriter,
-    sample: ArcSwap<Sample>,
+    /// A reload may change it.
+    config: ArcSwap<Log>,
     /// The first refused requests of each client, and its first connections that were closed.
     refused: Firsts,
     connections: Firsts,
 }
 
 impl AccessLog {
-    /// A log of the outcomes that `sample` lets through.
-    pub fn new(writer: LogWriter, sample: Sample) -> Self {
+    /// A log as the configuration says.
+    pub fn new(writer: LogWriter, config: Log) -> Self {
         AccessLog {
             writer,
-            sample: ArcSwap::from_pointee(sample),
+            config: ArcSwap::from_pointee(config),
             refused: Firsts::of_clients(),
             connections: Firsts::of_clients(),
         }
@@ -105,7 +109,7 @@ impl AccessLog {
 
     /// Goes on as the configuration says, but for where.
     pub fn configure(&self, log: &Log) {
-        self.sample.store(std::sync::Arc::new(log.sample));
+        self.config.store(Arc::new(log.clone()));
         self.writer.configure(log);
     }
 
@@ -118,7 +122,7 @@ impl AccessLog {
     /// first few stand for themselves alone, each other one for as many as its rate says: together
     /// they are as many as there were.
     pub(super) fn request(&self, facts: &Facts) {
-        let sample = self.sample.load();
+        let Log { sample, query, .. } = &**self.config.load();
         let (class, rate) = match facts.outcome {
             Outcome::Forwarded => (Class::Forwarded, sample.forwarded),
             Outcome::Refused(_) => (
@@ -128,14 +132,15 @@ impl AccessLog {
             Outcome::Failed(_) => (Class::Failed, sample.failed),
         };
         if self.is_sampled(class, rate) {
-            self.write(class, &Line::new(facts, rate));
+            let query = Some(facts.query).filter(|asked| *query && !asked.is_empty());
+            self.write(class, &Line::new(facts, query, rate));
         }
     }
 
     /// Writes a connection that was closed at the door, as if it was a refused
     /// request.
     pub(super) fn connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
-        let rate = self.rate(&self.connections, client, self.sample.load().refused);
+        let rate = self.rate(&self.connections, client, self.config.load().sample.refused);
         if self.is_sampled(Class::Connection, rate) {
             let line = ConnectionLine {
                 time: jiff::Timestamp::now(),
@@ -177,7 +182,7 @@ impl AccessLog {
 }
 
 impl<'request> Line<'request> {
-    fn new(facts: &Facts<'request>, sample_rate: f64) -> Self {
+    fn new(facts: &Facts<'request>, query: Option<&'request str>, sample_rate: f64) -> Self {
         let (outcome, reason) = facts.outcome.labels();
         let stages = facts.upstream.map(|asked| asked.stages);
         Line {
@@ -188,6 +193,7 @@ impl<'request> Line<'request> {
             method: cut(facts.method),
             host: cut(facts.host),
             path: cut(facts.path),
+            query: query.map(cut),
             status: facts.status,
             tenant: facts.tenant.map(cut),
             pass: facts.pass,
@@ -212,4 +218,38 @@ fn seconds(duration: Duration) -> f64 {
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT))
         .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Allowance;
+    use super::*;
+    use crate::reason::Reason;
+
+    #[test]
+    fn the_longest_line_passes_the_smallest_budget() {
+        let [plain, escaped] = ["m", "\\"].map(|text| text.repeat(10_000));
+        let facts = Facts {
+            outcome: Outcome::of(Reason::UpstreamUnresolved),
+            client: [0xffff; 8].into(),
+            known: true,
+            method: &plain,
+            host: &plain,
+            path: &escaped,
+            query: &escaped,
+            status: 503,
+            tenant: Some(&plain),
+            pass: None,
+            upstream: Some("app"),
+            received: u64::MAX,
+            sent: u64::MAX,
+            duration: Duration::from_secs(86_400),
+        };
+        let line = Line::new(&facts, Some(facts.query), 0.000_123);
+        let length = serde_json::to_vec(&line).unwrap().len();
+        let allowance = Allowance::new(1024);
+        assert!(allowance.take(Class::Failed, length), "{length} bytes");
+    }
 }

@@ -104,8 +104,10 @@ pub struct Facts<'request> {
     pub method: &'request str,
     /// The host that was asked for.
     pub host: &'request str,
-    /// The path, without query: that may hold credentials.
+    /// The path, without query.
     pub path: &'request str,
+    /// The query, which may hold credentials.
+    pub query: &'request str,
     /// The status that was sent; zero when none was.
     pub status: u16,
     /// The tenant, where it has a name.

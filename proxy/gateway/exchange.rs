@@ -100,6 +100,8 @@ pub struct Ending<'request> {
     pub host: &'request str,
     /// The path, without query.
     pub path: &'request str,
+    /// The query.
+    pub query: &'request str,
     /// The user agent; empty where there was none.
     pub agent: Option<&'request [u8]>,
     /// The status that was sent.
@@ -186,6 +188,7 @@ impl Exchange {
             method: ending.method,
             host: ending.host,
             path: ending.path,
+            query: ending.query,
             status: ending.status,
             tenant: self.tenant.as_deref(),
             pass: self.pass.map(|pass| pass.id),
@@ -217,6 +220,7 @@ impl Drop for Exchange {
             method: "",
             host: "",
             path: "",
+            query: "",
             agent: None,
             status: 0,
             received: 0,

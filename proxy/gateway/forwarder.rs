@@ -273,6 +273,7 @@ impl ProxyHttp for Forwarder {
             method: request.method.as_str(),
             host: host.and_then(|host| host.ok()).unwrap_or_default(),
             path: request.uri.path(),
+            query: request.uri.query().unwrap_or_default(),
             agent: Some(
                 request
                     .headers

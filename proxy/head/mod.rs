@@ -74,6 +74,11 @@ pub struct Head<'buffer> {
 }
 
 impl<'buffer> Head<'buffer> {
+    /// The query of the target; empty without one.
+    pub fn query(&self) -> &'buffer str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
     /// The values of a field, in the order in which they were sent. `name` is lower case.
     pub fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = &'buffer [u8]> {
         self.fields

@@ -86,6 +86,44 @@ fn no_secret_is_ever_written_down_and_no_line_breaks() {
     assert!(!gate.has_said("sesame"), "{:?}", gate.messages());
 }
 
+#[test]
+fn a_query_is_written_down_by_who_asks_for_it() {
+    let app = App::answering(|_| Reply::text("ok"));
+    let log = "[log]\nfile = \"access.log\"\nsample = { forwarded = 1.0 }\nbudget = \"1MiB/s\"\nquery = true";
+    let limit = "[client]\nlimit = { rate = \"1/h\", burst = 3 }";
+    let gate = Gate::before(&app, &format!("{limit}\n{log}"));
+    let file = gate.folder.path("access.log");
+    // Each character of it is two in a string of JSON.
+    let long = "\\".repeat(600);
+    let longest = format!("GET /?{long} HTTP/1.1\r\nHost: test\r\n\r\n");
+    let asked = [
+        longest.as_str(),
+        "GET /a?token=sesame&x=%22 HTTP/1.1\r\nHost: test\r\nCookie: secret\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: test\r\n\r\n",
+        "GET http://test?refused HTTP/1.1\r\nHost: test\r\n\r\n",
+    ];
+    let expected = [
+        Value::from(&long[..512]),
+        "token=sesame&x=%22".into(),
+        Value::Null,
+        "refused".into(),
+    ];
+    for (at, (request, query)) in asked.iter().zip(expected).enumerate() {
+        gate.send(request);
+        eventually("its line", || lines(&file).len() > at);
+        assert_eq!(lines(&file)[at]["url.query"], query, "{request}");
+    }
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(!text.contains("secret"), "{text}");
+    let config = gate.folder.path("tidegate.toml");
+    let rules = fs::read_to_string(&config).unwrap();
+    fs::write(&config, rules.replace("query = true", "query = false")).unwrap();
+    gate.verb(&["reload"]).good();
+    gate.send(asked[1]);
+    eventually("its line", || lines(&file).len() > asked.len());
+    assert_eq!(lines(&file)[asked.len()]["url.query"], Value::Null);
+}
+
 fn summaries(lines: Vec<Value>) -> Vec<Value> {
     let lines = lines.into_iter();
     lines

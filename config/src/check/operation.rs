@@ -83,6 +83,7 @@ pub(super) fn log(findings: &mut Findings<'_>, raw: raw::Log, folder: &Folder) -
             failed: raw.sample.failed.unwrap_or(sample.failed),
         },
         budget,
+        query: raw.query.unwrap_or(default.query),
     }
 }
 

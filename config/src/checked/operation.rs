@@ -128,6 +128,8 @@ pub struct Log {
     pub budget: u64,
     /// When a file is replaced by a new one, and how many are kept.
     pub rotate: Rotate,
+    /// Whether lines have query strings, which may hold credentials.
+    pub query: bool,
 }
 
 /// How a file of lines is kept within a total.
@@ -155,6 +157,7 @@ impl Default for Log {
             sample: Sample::default(),
             budget: 64 * 1024,
             rotate: Rotate::default(),
+            query: false,
         }
     }
 }

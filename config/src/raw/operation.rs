@@ -98,6 +98,9 @@ pub(crate) struct Log {
     /// When a new file is begun, and how many earlier ones are kept.
     #[serde(default)]
     pub(crate) rotate: Rotate,
+    /// Whether a line has the query string of its request, too, which may hold
+    /// credentials. Default: false.
+    pub(crate) query: Option<bool>,
 }
 
 /// When a new file of the log is begun, and how many earlier ones are kept beside
