@@ -222,11 +222,11 @@ fn cut(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::Allowance;
+    use super::super::{Allowance, Asked, Stages};
     use super::*;
     use crate::reason::Reason;
+
+    const DAY: Duration = Duration::from_secs(86_400);
 
     #[test]
     fn the_longest_line_passes_the_smallest_budget() {
@@ -242,10 +242,18 @@ mod tests {
             status: 503,
             tenant: Some(&plain),
             pass: None,
-            upstream: Some("app"),
+            agent: None,
+            upstream: Some(Asked {
+                upstream: "app",
+                stages: Stages {
+                    connected: Some(DAY),
+                    answered: Some(DAY),
+                    ended: Some(DAY),
+                },
+            }),
             received: u64::MAX,
             sent: u64::MAX,
-            duration: Duration::from_secs(86_400),
+            duration: DAY,
         };
         let line = Line::new(&facts, Some(facts.query), 0.000_123);
         let length = serde_json::to_vec(&line).unwrap().len();

@@ -220,9 +220,11 @@ impl Keeper {
         drawn: &mut Drawn,
     ) -> bool {
         let mut kept = self.lock();
-        let policy = self.gate.policy.load();
+        // Only while there is anything: who replaces the policy waits for those who look.
+        let mut policy = None;
         let mut taken = 0;
         for event in arrivals.try_iter().take(AT_ONCE) {
+            let policy = policy.get_or_insert_with(|| self.gate.policy.load());
             let client = policy.client.prefix(event.client);
             kept.now.take(&event, client, hashing);
             match event.refused {

@@ -77,12 +77,14 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).expect("a terminal");
     }
 
-    /// The exit code, once the verb has ended, and whether it left the terminal as it was.
-    pub fn end(mut self) -> (Option<i32>, bool) {
+    /// The exit code, once the verb has ended and the terminal is as it was.
+    pub fn end(mut self) -> Option<i32> {
         let status = end_within_patience(&mut self.child);
-        let screen = self.screen.lock().unwrap();
-        let as_it_was = !screen.screen().alternate_screen() && !screen.screen().hide_cursor();
-        (status.and_then(|status| status.code()), as_it_was)
+        eventually("the terminal to be as it was", || {
+            let screen = self.screen.lock().unwrap();
+            !screen.screen().alternate_screen() && !screen.screen().hide_cursor()
+        });
+        status.and_then(|status| status.code())
     }
 }
 
