@@ -8,10 +8,38 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::clock;
+
+/// The variable that names the process whose watchdog it is.
+const WATCHDOG_PID: &str = "WATCHDOG_PID";
+
+/// Whether anybody wants to know.
+pub fn is_asked_for() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some()
+}
 
 /// The gate serves.
 pub fn ready() {
     tell("READY=1");
+}
+
+/// The configuration is read again, at this time: the manager waits for [`reloaded`].
+pub fn reloading() {
+    let micros = clock::monotonic() / 1000;
+    tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+}
+
+/// The gate serves by what it was told last, be that a new configuration or the one of before.
+pub fn reloaded(status: &str) {
+    tell(&format!("READY=1\nSTATUS={}", line(status)));
+}
+
+/// How it is, for people.
+pub fn status(status: &str) {
+    tell(&format!("STATUS={}", line(status)));
 }
 
 /// The gate is told to end, and finishes its requests.
@@ -19,9 +47,43 @@ pub fn stopping() {
     tell("STOPPING=1");
 }
 
+/// The end takes no longer than this, unless it is said again.
+pub fn extend(within: Duration) {
+    tell(&format!("EXTEND_TIMEOUT_USEC={}", within.as_micros()));
+}
+
 /// Another process is the service from here on.
 pub fn main_process(pid: u32) {
     tell(&format!("MAINPID={pid}"));
+}
+
+/// All is well.
+pub fn alive() {
+    tell("WATCHDOG=1");
+}
+
+/// How long the manager waits for [`alive`] before it takes this process for hung, if it does.
+pub fn watchdog() -> Option<Duration> {
+    let asked = env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
+    (is_own_watchdog() && asked > 0 && is_asked_for()).then(|| Duration::from_micros(asked))
+}
+
+/// Lets the process that takes over from this one have its watchdog, too: it goes by the number of a
+/// process, and nobody knows that one's before it starts.
+pub fn hand_watchdog_to(command: &mut Command) {
+    if is_own_watchdog() {
+        command.env_remove(WATCHDOG_PID);
+    }
+}
+
+fn is_own_watchdog() -> bool {
+    let this = std::process::id().to_string();
+    env::var_os(WATCHDOG_PID).is_none_or(|pid| pid == *this)
+}
+
+/// In one line, as the manager reads it by lines.
+fn line(text: &str) -> String {
+    text.replace('\n', " ")
 }
 
 fn tell(state: &str) {

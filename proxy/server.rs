@@ -29,6 +29,7 @@ use crate::draining::drain;
 use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
 use crate::notify;
+use crate::pulse::Pulse;
 use crate::sockets::Sockets;
 use crate::state::{self};
 use crate::upgrade::{Origin, Predecessor, Upgrader};
@@ -126,7 +127,8 @@ pub fn run(
         upgrades: Arc::default(),
         previews: Arc::default(),
     };
-    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;
+    let pulse = Pulse::of(traffic.handle().clone());
+    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends, pulse)?;
     announce(&gate, &sockets.addresses);
     match predecessor {
         Some(before) => before.serving(),

@@ -8,6 +8,7 @@ mod bounded;
 mod client;
 mod exposition;
 mod housekeeping;
+mod notifying;
 mod problem;
 mod reopening;
 mod socket;
@@ -32,7 +33,9 @@ use crate::audit::{Audit, Change, Record, Traffic};
 use crate::clock;
 use crate::door::Blocks;
 use crate::gate::Gate;
+use crate::notify;
 use crate::pass::Revocations;
+use crate::pulse::Pulse;
 use crate::recent;
 use crate::reload::Reloader;
 use crate::upgrade::{Earlier, Upgrader};
@@ -124,6 +127,10 @@ impl Ending {
     fn supersede(&self, takes_admin: bool) {
         self.leaving.send_replace(true);
         self.tell(End::Superseded { admin: takes_admin });
+    }
+
+    fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
     }
 
     /// Ends once the admin side has to stop accepting.
@@ -220,7 +227,7 @@ pub struct Running {
     pub ends: mpsc::Receiver<End>,
 }
 
-/// Starts the admin side.
+/// Starts the admin side; `pulse` is what tells the service manager's watchdog that the traffic moves.
 ///
 /// # Errors
 /// When its thread, its runtime or its signal handlers cannot be had.
@@ -229,6 +236,7 @@ pub fn start(
     socket: Socket,
     metrics: Option<TcpListener>,
     ends: mpsc::Receiver<End>,
+    pulse: Pulse,
 ) -> anyhow::Result<Running> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -248,6 +256,12 @@ pub fn start(
     tokio::spawn(housekeeping::keep(admin.clone()));
     tokio::spawn(housekeeping::watch(admin.clone()));
     tokio::spawn(housekeeping::write_again(admin.clone()));
+    if notify::is_asked_for() {
+        tokio::spawn(notifying::statuses(admin.clone()));
+    }
+    if let Some(watchdog) = notify::watchdog() {
+        tokio::spawn(notifying::pings(admin.clone(), watchdog, pulse));
+    }
     spawn_signals(admin.clone()).context("signal handlers")?;
     drop(guard);
     let thread = std::thread::Builder::new()
@@ -312,7 +326,7 @@ fn spawn_signals(admin: Arc<Admin>) -> std::io::Result<()> {
                 }
                 _ = hangup.recv() => {
                     let Ok(turn) = admin.changes.clone().try_read_owned() else {
-                        tracing::warn!("not reloaded: an upgrade is under way, which reads the configuration");
+                        admin.reloader.refuse("an upgrade is under way, which reads the configuration");
                         continue;
                     };
                     let admin = admin.clone();

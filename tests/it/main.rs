@@ -93,6 +93,8 @@ mod moving_tenants;
 mod networks;
 /// Programs that were not written for this: nginx as the app, curl, wrk and slowhttptest as clients.
 mod nginx;
+/// What the service manager is told: reloads, the end, and that all is well, when it is.
+mod notifying;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;
 /// Passes: given on a confirmed login, believed from any address, bounded, revocable, and not forged.
