@@ -13,7 +13,7 @@ PREFIX ?= /usr/local
 LISTEN ?= 127.0.0.1:8080
 
 BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
-TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps nghttp:nghttp2-client nginx:nginx-light promtool:prometheus slowhttptest:slowhttptest wrk:wrk
+TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps nghttp:nghttp2-client nginx:nginx-light promtool:prometheus slowhttptest:slowhttptest strace:strace systemd-analyze:systemd wrk:wrk
 BENCH_TOOLS = h2load:nghttp2-client haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
 
 .PHONY: run test loom check build bench install build-tools test-tools bench-tools cargo

@@ -44,6 +44,8 @@ mod credentials;
 mod dashboard;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
+/// What deploy/ has is read, rendered or run by the tools that it is for.
+mod deploying;
 /// The door: who is let in while places, files or the mode allow few, and what is told of the rest.
 mod door;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
