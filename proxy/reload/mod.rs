@@ -188,7 +188,10 @@ impl Reloader {
         let Some(source) = &running.config.source else {
             bail!("this gate was started without a configuration file, so there is none to reload");
         };
-        let config = Config::load(source)?;
+        let mut config = Config::load(source)?;
+        if running.config.admin.is_named {
+            config.admin = running.config.admin.clone();
+        }
         refuse_static_changes(&running.config, &config)?;
         let known = KnownFiles::read(&config.known.files)?;
         let roster = Roster::read(&config)?;
