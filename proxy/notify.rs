@@ -81,9 +81,9 @@ fn is_own_watchdog() -> bool {
     env::var_os(WATCHDOG_PID).is_none_or(|pid| pid == *this)
 }
 
-/// In one line, as the manager reads it by lines.
-fn line(text: &str) -> String {
-    text.replace('\n', " ")
+/// The first line, as the manager reads it by lines: the others show the place in a file.
+fn line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 fn tell(state: &str) {

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -125,6 +125,7 @@ pub fn run(
         changes: Arc::default(),
         imports: tokio::sync::Mutex::default(),
         upgrades: Arc::default(),
+        hangs: AtomicBool::default(),
         previews: Arc::default(),
     };
     let pulse = Pulse::of(traffic.handle().clone());

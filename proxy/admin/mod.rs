@@ -21,6 +21,7 @@ pub use socket::Socket;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -86,6 +87,8 @@ pub struct Admin {
     pub directory: PathBuf,
     /// One preview at a time: each reads everything that was in the last hour.
     pub previews: Arc<Mutex<()>>,
+    /// Whether the traffic did not move when it was last looked at.
+    pub hangs: AtomicBool,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
 }
@@ -227,7 +230,7 @@ pub struct Running {
     pub ends: mpsc::Receiver<End>,
 }
 
-/// Starts the admin side; `pulse` is what tells the service manager's watchdog that the traffic moves.
+/// Starts the admin side; `pulse` tells whether the traffic moves.
 ///
 /// # Errors
 /// When its thread, its runtime or its signal handlers cannot be had.
@@ -259,9 +262,7 @@ pub fn start(
     if notify::is_asked_for() {
         tokio::spawn(notifying::statuses(admin.clone()));
     }
-    if let Some(watchdog) = notify::watchdog() {
-        tokio::spawn(notifying::pings(admin.clone(), watchdog, pulse));
-    }
+    tokio::spawn(notifying::pulse(admin.clone(), pulse));
     spawn_signals(admin.clone()).context("signal handlers")?;
     drop(guard);
     let thread = std::thread::Builder::new()

@@ -1,4 +1,4 @@
-//! The service manager is kept informed: how the gate is, and that it is well.
+//! How the gate is, and that it is alive: for the service manager, and for probes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +12,8 @@ use crate::pulse::Pulse;
 
 /// Between two looks at what there is to tell.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks whether the traffic moves, where no watchdog says.
+const UNWATCHED: Duration = Duration::from_secs(10);
 /// As sd_watchdog_enabled(3) asks for half of the time; a third leaves room for one that is late.
 const IN_TIME: u32 = 3;
 
@@ -36,19 +38,24 @@ pub(super) async fn statuses(admin: Arc<Admin>) {
     }
 }
 
-/// Tells that the gate is well, for as long as it is, and is the service: this thread turns, and those
-/// of the traffic do. The manager ends a gate that does not tell within `watchdog`.
-pub(super) async fn pings(admin: Arc<Admin>, watchdog: Duration, mut pulse: Pulse) {
-    let period = watchdog / IN_TIME;
+/// Looks whether the traffic moves, for `/livez` and the service manager's watchdog. That one is fed for
+/// as long as it does, this process is the service, and this thread turns: the manager ends a gate that
+/// does not tell in time.
+pub(super) async fn pulse(admin: Arc<Admin>, mut pulse: Pulse) {
+    let watchdog = notify::watchdog();
+    let period = watchdog.map_or(UNWATCHED, |watchdog| watchdog / IN_TIME);
     let mut ticks = every(period);
     loop {
         ticks.tick().await;
-        match pulse.feel(period).await {
-            _ if admin.ending.is_leaving() => {}
-            Ok(()) => notify::alive(),
-            Err(problem) => tracing::error!(
-                "{problem}: the service manager is not told that all is well, and ends the gate after {watchdog:?}"
-            ),
+        let felt = pulse.feel(period).await;
+        if admin.ending.is_leaving() {
+            continue;
         }
+        match &felt {
+            Ok(()) if watchdog.is_some() => notify::alive(),
+            Ok(()) => {}
+            Err(problem) => tracing::error!("{problem}: this gate is not alive"),
+        }
+        admin.hangs.store(felt.is_err(), Relaxed);
     }
 }

@@ -26,15 +26,11 @@ pub(super) fn run(context: &Context) -> anyhow::Result<()> {
 }
 
 fn write_status(status: &Status, now: u64, out: &mut String) -> fmt::Result {
-    let state = if status.draining {
-        "draining"
-    } else {
-        "serving"
-    };
     writeln!(
         out,
-        "tidegate {}  {state}, up {}, process {}",
+        "tidegate {}  {}, up {}, process {}",
         status.version,
+        status.state(),
         output::duration(status.uptime_seconds),
         status.pid
     )?;

@@ -7,7 +7,9 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use crate::harness::{App, Folder, Gate, Latch, Manager, Reply, eventually, with_upstream};
+use crate::harness::{
+    App, Connection, Folder, Gate, Latch, Manager, Reply, eventually, with_upstream,
+};
 
 /// A gate that tells a manager, which has heard that it serves.
 fn managed(app: &App, text: &str) -> (Gate, Manager) {
@@ -127,25 +129,30 @@ impl Drop for Halted {
 }
 
 #[test]
-fn the_watchdog_is_fed_only_while_the_traffic_moves() {
+fn the_watchdog_is_fed_and_probes_are_answered_only_while_the_traffic_moves() {
     let app = App::echoing_paths();
     let (gate, manager) = managed(&app, "");
     manager.next("WATCHDOG=1");
     let halted = Halted::of(&gate);
     let complaints = || {
         let said = gate.messages();
-        let told = said.iter().filter(|line| line.contains("is not told"));
+        let told = said.iter().filter(|line| line.contains("is not alive"));
         told.count()
     };
     eventually("the gate to see that it hangs", || complaints() > 0);
     // The admin side, which feeds it, goes on.
     assert_eq!(gate.status()["mode"]["mode"], "normal");
+    let alive = || Connection::open(gate.metrics).get("/livez").status;
+    eventually("probes to be told", || alive() == 503);
+    let health = gate.verb(&["healthcheck"]);
+    assert_eq!((health.code, health.stdout.as_str()), (1, "hangs\n"));
     manager.all();
     let before = complaints();
     eventually("it to see it again", || complaints() > before);
     assert_eq!(manager.all(), [""; 0], "it is told that all is well");
     drop(halted);
     manager.next("WATCHDOG=1");
+    eventually("probes to be told", || alive() == 200);
     assert_eq!(gate.get("/").status, 200);
 }
 
