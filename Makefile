@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 LISTEN ?= 127.0.0.1:8080
 
 BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
-TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps nghttp:nghttp2-client nginx:nginx-light promtool:prometheus slowhttptest:slowhttptest strace:strace systemd-analyze:systemd wrk:wrk
+TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps nghttp:nghttp2-client nginx:nginx-light promtool:prometheus python3:python3-venv slowhttptest:slowhttptest strace:strace systemd-analyze:systemd wrk:wrk
 DEB_TOOLS = dpkg-shlibdeps:dpkg-dev lintian:lintian ip:iproute2 unshare:util-linux
 CARGO_DEB_VERSION = 3.8.0
 BENCH_TOOLS = h2load:nghttp2-client haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
@@ -32,7 +32,7 @@ endif
 build: build-tools
 	$(CARGO) build --release --locked
 
-test: build-tools test-tools
+test: build-tools test-tools linters
 	$(CARGO) test --workspace --locked
 
 loom: build-tools
@@ -52,6 +52,14 @@ install: build
 	install -D -m 755 target/release/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	target/release/tidegate man > $(DESTDIR)$(PREFIX)/share/man/man1/tidegate.1
+
+# Of Python's registry, in a folder of their own.
+linters: target/linters/installed
+
+target/linters/installed: scripts/linters.txt
+	python3 -m venv target/linters
+	target/linters/bin/pip install --quiet --disable-pip-version-check --requirement scripts/linters.txt
+	touch $@
 
 deb: build target/tools/bin/cargo-deb
 	@scripts/require $(DEB_TOOLS)
