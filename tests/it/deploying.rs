@@ -2,6 +2,8 @@
 
 /// The image and the compose file: linted, and what they name is there.
 mod docker;
+/// The manifests: valid, and they agree with each other and with the image.
+mod kubernetes;
 /// The unit for systemd: read by its own tools, and its sandbox leaves the gate what it needs.
 mod unit;
 
