@@ -4,6 +4,8 @@
 mod docker;
 /// The manifests: valid, and they agree with each other and with the image.
 mod kubernetes;
+/// What deploy/README.md says of sizes.
+mod sizes;
 /// The unit for systemd: read by its own tools, and its sandbox leaves the gate what it needs.
 mod unit;
 

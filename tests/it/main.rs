@@ -97,6 +97,8 @@ mod networks;
 mod nginx;
 /// What the service manager is told: reloads, the end, and that all is well, when it is.
 mod notifying;
+/// docs/operations.md: what it says to write and to type works, in its order.
+mod operations;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;
 /// Passes: given on a confirmed login, believed from any address, bounded, revocable, and not forged.
