@@ -39,7 +39,7 @@ pub fn reloaded(status: &str) {
 
 /// How it is, for people.
 pub fn status(status: &str) {
-    tell(&format!("STATUS={}", line(status)));
+    mention(&format!("STATUS={}", line(status)));
 }
 
 /// The gate is told to end, and finishes its requests.
@@ -49,7 +49,7 @@ pub fn stopping() {
 
 /// The end takes no longer than this, unless it is said again.
 pub fn extend(within: Duration) {
-    tell(&format!("EXTEND_TIMEOUT_USEC={}", within.as_micros()));
+    mention(&format!("EXTEND_TIMEOUT_USEC={}", within.as_micros()));
 }
 
 /// Another process is the service from here on.
@@ -59,7 +59,7 @@ pub fn main_process(pid: u32) {
 
 /// All is well.
 pub fn alive() {
-    tell("WATCHDOG=1");
+    mention("WATCHDOG=1");
 }
 
 /// How long the manager waits for [`alive`] before it takes this process for hung, if it does.
@@ -86,16 +86,29 @@ fn line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
+/// How long a manager may take to make room for a message that must not be lost.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Waits a moment for a manager that is busy: who serves, it has to hear.
 fn tell(state: &str) {
+    say(state, Some(PATIENCE));
+}
+
+/// Does not wait: what is lost is said again.
+fn mention(state: &str) {
+    say(state, None);
+}
+
+fn say(state: &str, patience: Option<Duration>) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET") else {
         return;
     };
-    if let Err(error) = send(&socket, state) {
+    if let Err(error) = send(&socket, state, patience) {
         tracing::warn!("the service manager cannot be told {state}: {error}");
     }
 }
 
-fn send(socket: &OsStr, state: &str) -> io::Result<()> {
+fn send(socket: &OsStr, state: &str, patience: Option<Duration>) -> io::Result<()> {
     let address = match socket.as_bytes() {
         // Names that are in no file system.
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -103,7 +116,10 @@ fn send(socket: &OsStr, state: &str) -> io::Result<()> {
     };
     let from = UnixDatagram::unbound()?;
     // A manager that does not read must not keep the gate waiting.
-    from.set_nonblocking(true)?;
+    match patience {
+        Some(patience) => from.set_write_timeout(Some(patience))?,
+        None => from.set_nonblocking(true)?,
+    }
     from.send_to_addr(state.as_bytes(), &address).map(drop)
 }
 
@@ -124,11 +140,34 @@ mod tests {
                 format!("@{name}").into(),
             ),
         ] {
-            send(&address, "READY=1").unwrap();
+            send(&address, "READY=1", None).unwrap();
             let mut message = [0; 64];
             let length = socket.recv(&mut message).unwrap();
             assert_eq!(&message[..length], b"READY=1");
         }
-        assert!(send(OsStr::new("/nonexistent/notify"), "READY=1").is_err());
+        assert!(send(OsStr::new("/nonexistent/notify"), "READY=1", None).is_err());
+    }
+
+    #[test]
+    fn a_manager_that_is_busy_is_waited_for_where_the_message_must_not_be_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let full = loop {
+            if let Err(error) = send(path.as_os_str(), "STATUS=", None) {
+                break error.kind();
+            }
+        };
+        assert_eq!(full, io::ErrorKind::WouldBlock);
+        let long = Some(Duration::from_secs(20));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| send(path.as_os_str(), "MAINPID=1", long));
+            let mut message = [0; 64];
+            let mut heard = 0;
+            while heard != "MAINPID=1".len() {
+                heard = socket.recv(&mut message).unwrap();
+            }
+            waiting.join().unwrap().unwrap();
+        });
     }
 }

@@ -1,40 +1,48 @@
 //! A service manager, as far as it listens: the other end of `NOTIFY_SOCKET`.
 
+use std::net::Shutdown;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Folder, PATIENCE};
 
 /// Hears what a gate tells.
 pub struct Manager {
-    socket: UnixDatagram,
     path: PathBuf,
+    socket: UnixDatagram,
+    heard: Receiver<String>,
 }
 
 impl Manager {
-    pub const WATCHDOG: Duration = Duration::from_millis(300);
-
+    /// Listens all the time, as a socket takes only some ten messages that nobody reads.
     pub fn in_folder(folder: &Folder) -> Manager {
         let path = folder.path("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        Manager { socket, path }
+        let listening = socket.try_clone().unwrap();
+        let (hear, heard) = channel();
+        thread::spawn(move || {
+            let mut message = [0; 4096];
+            while let Ok(length @ 1..) = listening.recv(&mut message) {
+                let message = String::from_utf8_lossy(&message[..length]);
+                let _ = hear.send(message.into_owned());
+            }
+        });
+        Manager {
+            path,
+            socket,
+            heard,
+        }
     }
 
-    /// Lets a program tell it, also that it is well: within [`Manager::WATCHDOG`].
+    /// Lets a program tell it, also that it is well: within this time.
     pub fn told_by<'command>(&self, command: &'command mut Command) -> &'command mut Command {
-        let watchdog = Self::WATCHDOG.as_micros().to_string();
+        let watchdog = Duration::from_millis(300).as_micros().to_string();
         command.env("NOTIFY_SOCKET", &self.path);
         command.env("WATCHDOG_USEC", watchdog)
-    }
-
-    fn hear(&self, within: Duration) -> Option<String> {
-        let within = within.max(Duration::from_millis(1));
-        self.socket.set_read_timeout(Some(within)).unwrap();
-        let mut message = [0; 4096];
-        let length = self.socket.recv(&mut message).ok()?;
-        Some(String::from_utf8_lossy(&message[..length]).into_owned())
     }
 
     /// The next message that begins like this.
@@ -44,16 +52,23 @@ impl Manager {
         let mut others = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.hear(left) {
-                Some(message) if message.starts_with(beginning) => return message,
-                Some(message) => others.push(message),
-                None => panic!("never told {beginning}, but {others:?}"),
+            match self.heard.recv_timeout(left) {
+                Ok(message) if message.starts_with(beginning) => return message,
+                Ok(message) => others.push(message),
+                Err(_) => panic!("never told {beginning}, but {others:?}"),
             }
         }
     }
 
     /// What it was told and has not looked at.
     pub fn all(&self) -> Vec<String> {
-        std::iter::from_fn(|| self.hear(Duration::ZERO)).collect()
+        self.heard.try_iter().collect()
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        // The one who listens hears that nothing more comes.
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
