@@ -5,6 +5,8 @@
 # make check   formatting, lints and documentation, with warnings denied
 # make bench   the gate beside nginx and HAProxy, as ratios: benches/README.md
 # make install [PREFIX=/usr/local]     the binary and its manual page
+# make deb     a package for Debian, in target/debian
+# make check-deb     the same around a debug binary, installed and removed in a copy of this machine's files
 #
 # Each installs what it needs with apt-get where it may, and otherwise says what to type.
 
@@ -13,7 +15,9 @@ PREFIX ?= /usr/local
 LISTEN ?= 127.0.0.1:8080
 
 BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
-TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps mount:mount nghttp:nghttp2-client nginx:nginx-light nsenter:util-linux promtool:prometheus slowhttptest:slowhttptest unshare:util-linux wrk:wrk
+TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps mount:mount nghttp:nghttp2-client nginx:nginx-light nsenter:util-linux promtool:prometheus python3:python3-venv slowhttptest:slowhttptest strace:strace systemd-analyze:systemd unshare:util-linux wrk:wrk
+DEB_TOOLS = dpkg-shlibdeps:dpkg-dev lintian:lintian ip:iproute2 unshare:util-linux
+CARGO_DEB_VERSION = 3.8.0
 BENCH_TOOLS = h2load:nghttp2-client haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
 
 .PHONY: run test loom check build bench install build-tools test-tools bench-tools cargo
@@ -28,7 +32,7 @@ endif
 build: build-tools
 	$(CARGO) build --release --locked
 
-test: build-tools test-tools
+test: build-tools test-tools linters
 	$(CARGO) test --workspace --locked
 
 loom: build-tools
@@ -48,6 +52,27 @@ install: build
 	install -D -m 755 target/release/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	target/release/tidegate man > $(DESTDIR)$(PREFIX)/share/man/man1/tidegate.1
+
+# Of Python's registry, in a folder of their own.
+linters: target/linters/installed
+
+target/linters/installed: scripts/linters.txt
+	python3 -m venv target/linters
+	target/linters/bin/pip install --quiet --disable-pip-version-check --requirement scripts/linters.txt
+	touch $@
+
+deb: build target/tools/bin/cargo-deb
+	@scripts/require $(DEB_TOOLS)
+	scripts/deb release
+
+check-deb: build-tools target/tools/bin/cargo-deb
+	@scripts/require $(DEB_TOOLS)
+	$(CARGO) build --locked
+	scripts/deb dev
+	scripts/check-deb
+
+target/tools/bin/cargo-deb:
+	$(CARGO) install --locked --version $(CARGO_DEB_VERSION) --root target/tools cargo-deb
 
 build-tools: cargo
 	@scripts/require $(BUILD_TOOLS)

@@ -31,7 +31,8 @@ pub fn start_at(nanos: u64) -> bool {
     start.is_some_and(|start| START.set(start).is_ok())
 }
 
-fn monotonic() -> u64 {
+/// Nanoseconds on CLOCK_MONOTONIC.
+pub fn monotonic() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();

@@ -15,6 +15,11 @@ use crate::notify;
 /// at least that another one has replaced.
 const UNCOUNTED: Duration = Duration::from_secs(1);
 
+/// How long the service manager is to wait for another word, and after how much of that it gets one:
+/// its own patience may be shorter than the deadline.
+const PATIENCE: Duration = Duration::from_secs(20);
+const WORD: Duration = Duration::from_secs(1);
+
 /// Waits until every connection has ended, but no longer than the drain deadline, nor after a
 /// second signal. The accept loops were told already.
 pub fn drain(
@@ -26,9 +31,11 @@ pub fn drain(
 ) {
     let limit = gate.policy.load().deadlines.drain;
     let began = Instant::now();
+    let is_service = end == End::Signal;
     let (mut signals, least) = match end {
         End::Signal => {
             notify::stopping();
+            notify::extend(PATIENCE);
             (1, Duration::ZERO)
         }
         // The service manager's first signal is for the process that serves: this one drains already.
@@ -42,10 +49,15 @@ pub fn drain(
         // The accept loops end at once; their listeners are closed with them.
         let _ = tokio::time::timeout(limit, accepting).await;
         gate.closed.store(true, Relaxed);
+        let mut told = began;
         while (gate.connections.get() > 0 || began.elapsed() < least)
             && began.elapsed() < limit
             && signals > 0
         {
+            if is_service && told.elapsed() >= WORD {
+                notify::extend(PATIENCE);
+                told = Instant::now();
+            }
             signals -= ends.try_iter().count().min(signals);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

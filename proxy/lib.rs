@@ -56,6 +56,7 @@ pub mod policy;
 pub mod prefixes;
 pub mod processes;
 pub mod proxy_protocol;
+pub mod pulse;
 pub mod reason;
 pub mod recent;
 pub mod refuse;

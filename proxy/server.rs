@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -30,6 +30,7 @@ use crate::gate::Gate;
 use crate::gateway::{ConnectionApp, Forwarder};
 use crate::minutes::Minutes;
 use crate::notify;
+use crate::pulse::Pulse;
 use crate::sockets::Sockets;
 use crate::state::{self};
 use crate::upgrade::{Origin, Predecessor, Upgrader};
@@ -128,9 +129,11 @@ pub fn run(
         changes: Arc::default(),
         imports: tokio::sync::Mutex::default(),
         upgrades: Arc::default(),
+        hangs: AtomicBool::default(),
         previews: Arc::default(),
     };
-    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;
+    let pulse = Pulse::of(traffic.handle().clone());
+    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends, pulse)?;
     announce(&gate, &sockets.addresses);
     match predecessor {
         Some(before) => before.serving(),

@@ -19,12 +19,20 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     let left = admin.ending.left();
     let routes = Router::new()
         .route("/metrics", get(metrics))
-        .route("/livez", get(async || "alive\n"))
+        .route("/livez", get(alive))
         .route("/readyz", get(ready))
         .with_state(admin);
     let serving = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(left);
     if let Err(error) = serving.await {
         tracing::error!("the metrics listener ended: {error}");
+    }
+}
+
+/// Whether this process had better be ended: never because of load, as a thread that works moves.
+async fn alive(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
+    match admin.hangs.load(Relaxed) {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "the traffic hangs\n"),
+        false => (StatusCode::OK, "alive\n"),
     }
 }
 

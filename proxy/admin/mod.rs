@@ -8,6 +8,7 @@ mod bounded;
 mod client;
 mod exposition;
 mod housekeeping;
+mod notifying;
 mod problem;
 mod reopening;
 mod socket;
@@ -20,6 +21,7 @@ pub use socket::Socket;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,7 +35,9 @@ use crate::clock;
 use crate::door::Blocks;
 use crate::gate::Gate;
 use crate::minutes::Minutes;
+use crate::notify;
 use crate::pass::Revocations;
+use crate::pulse::Pulse;
 use crate::recent;
 use crate::reload::Reloader;
 use crate::top;
@@ -89,6 +93,8 @@ pub struct Admin {
     pub directory: PathBuf,
     /// One preview at a time: each reads everything that was in the last hour.
     pub previews: Arc<Mutex<()>>,
+    /// Whether the traffic did not move when it was last looked at.
+    pub hangs: AtomicBool,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
 }
@@ -130,6 +136,10 @@ impl Ending {
     fn supersede(&self, takes_admin: bool) {
         self.leaving.send_replace(true);
         self.tell(End::Superseded { admin: takes_admin });
+    }
+
+    fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
     }
 
     /// Ends once the admin side has to stop accepting.
@@ -226,7 +236,7 @@ pub struct Running {
     pub ends: mpsc::Receiver<End>,
 }
 
-/// Starts the admin side.
+/// Starts the admin side; `pulse` tells whether the traffic moves.
 ///
 /// # Errors
 /// When its thread, its runtime or its signal handlers cannot be had.
@@ -235,6 +245,7 @@ pub fn start(
     socket: Socket,
     metrics: Option<TcpListener>,
     ends: mpsc::Receiver<End>,
+    pulse: Pulse,
 ) -> anyhow::Result<Running> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -255,6 +266,10 @@ pub fn start(
     tokio::spawn(housekeeping::watch(admin.clone()));
     tokio::spawn(housekeeping::write_again(admin.clone()));
     tokio::spawn(housekeeping::write_minutes(admin.clone()));
+    if notify::is_asked_for() {
+        tokio::spawn(notifying::statuses(admin.clone()));
+    }
+    tokio::spawn(notifying::pulse(admin.clone(), pulse));
     spawn_signals(admin.clone()).context("signal handlers")?;
     drop(guard);
     let thread = std::thread::Builder::new()
@@ -319,7 +334,7 @@ fn spawn_signals(admin: Arc<Admin>) -> std::io::Result<()> {
                 }
                 _ = hangup.recv() => {
                     let Ok(turn) = admin.changes.clone().try_read_owned() else {
-                        tracing::warn!("not reloaded: an upgrade is under way, which reads the configuration");
+                        admin.reloader.refuse("an upgrade is under way, which reads the configuration");
                         continue;
                     };
                     let admin = admin.clone();

@@ -7,17 +7,13 @@ use crate::admin::wire::Status;
 
 pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let status: Status = context.client().get("/v1/status")?;
-    let word = if status.draining {
-        "draining"
-    } else {
-        "serving"
-    };
+    let word = status.state();
     match context.format {
         Format::Json => output::json(&serde_json::json!({ "state": word }))?,
         Format::Human => output::text(&format!("{word}\n"))?,
     }
-    Ok(match status.draining {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
+    Ok(match word {
+        "serving" => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     })
 }

@@ -72,6 +72,7 @@ fn serve(
     };
     if let Some(socket) = &context.admin {
         config.admin.socket.clone_from(socket);
+        config.admin.is_named = true;
     }
     if arguments.config.is_none() {
         tracing::info!(

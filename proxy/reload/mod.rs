@@ -1,5 +1,6 @@
 //! A new configuration: file -> policy -> swap, or keep the last good one and say why.
 
+mod summary;
 mod tenants;
 mod watching;
 
@@ -23,6 +24,7 @@ use crate::gate::Gate;
 use crate::known::{Customers, KnownFiles};
 use crate::limits::Limits;
 use crate::listener;
+use crate::notify;
 use crate::pass::{self, KeyError, Keys};
 use crate::policy::{Caps, Policy, Upstreams};
 use crate::tenants::{Moved, Moves, Roster};
@@ -160,6 +162,7 @@ impl Reloader {
     /// When the file is not good, or asks for what only a restart can change.
     pub fn reload(&self, force: bool) -> anyhow::Result<Reloaded> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        notify::reloading();
         let reloaded = self.replace(force);
         self.gate.account.metrics.reloaded(reloaded.is_ok());
         let problem = reloaded.as_ref().err().map(|error| format!("{error:#}"));
@@ -176,6 +179,7 @@ impl Reloader {
             _ => {}
         }
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+        notify::reloaded(&self.summary());
         reloaded
     }
 
@@ -184,7 +188,10 @@ impl Reloader {
         let Some(source) = &running.config.source else {
             bail!("this gate was started without a configuration file, so there is none to reload");
         };
-        let config = Config::load(source)?;
+        let mut config = Config::load(source)?;
+        if running.config.admin.is_named {
+            config.admin = running.config.admin.clone();
+        }
         refuse_static_changes(&running.config, &config)?;
         let known = KnownFiles::read(&config.known.files)?;
         let roster = Roster::read(&config)?;

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use crate::notify;
 use crate::processes::end;
 
 /// The argument that names the socket of the process to take over from.
@@ -76,12 +77,10 @@ impl Origin {
     /// Starts the program again, with the arguments and the environment of this process, to take over
     /// from it.
     pub(super) fn start(&self, socket: &Path) -> anyhow::Result<Child> {
-        Command::new(&self.program)
-            .args(&self.arguments)
-            .arg(TAKE_OVER)
-            .arg(socket)
-            .spawn()
-            .with_context(|| self.not_started())
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg(TAKE_OVER).arg(socket);
+        notify::hand_watchdog_to(&mut command);
+        command.spawn().with_context(|| self.not_started())
     }
 
     fn not_started(&self) -> String {

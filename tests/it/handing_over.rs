@@ -7,15 +7,15 @@ mod failing;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::harness::{
-    App, Connection, Folder, Gate, Load, Output, PATIENCE, ROOMY, eventually, with_upstream,
+    App, Connection, Folder, Gate, Load, Manager, Output, PATIENCE, ROOMY, eventually,
+    with_upstream,
 };
 
 /// Puts a link in the folder, behind which a test can put another program.

@@ -44,6 +44,8 @@ mod credentials;
 mod dashboard;
 /// The demo: its story holds, and nothing stays of it.
 mod demo;
+/// What deploy/ has is read, rendered or run by the tools that it is for.
+mod deploying;
 /// The door: who is let in while places, files or the mode allow few, and what is told of the rest.
 mod door;
 /// The end: requests under way are completed, nothing new is begun, and it takes no longer than said.
@@ -93,6 +95,10 @@ mod moving_tenants;
 mod networks;
 /// Programs that were not written for this: nginx as the app, curl, wrk and slowhttptest as clients.
 mod nginx;
+/// What the service manager is told: reloads, the end, and that all is well, when it is.
+mod notifying;
+/// docs/operations.md: what it says to write and to type works, in its order.
+mod operations;
 /// Slow clients and unused connections are ended at their deadlines, each under its own counter.
 mod pace;
 /// Passes: given on a confirmed login, believed from any address, bounded, revocable, and not forged.

@@ -1,6 +1,8 @@
 //! A new configuration while the gate runs: all of it or nothing, and nobody notices.
 
-use crate::harness::{App, Folder, Gate, Load, Reply, eventually, with_upstream};
+use std::process::Command;
+
+use crate::harness::{App, Folder, Gate, Load, Reply, eventually, tidegate, with_upstream};
 
 /// A configuration with this burst, and as many requests an hour.
 fn burst(app: &App, burst: u32) -> String {
@@ -37,6 +39,20 @@ fn it_prints_what_changed() {
         "deadlines.keepalive: \"5s\" -> default"
     );
     assert!(gate.has_said("reloaded: client.limit.burst: 5 -> 9"));
+}
+
+#[test]
+fn a_socket_that_the_command_line_names_stays() {
+    let app = App::echoing_paths();
+    let folder = Folder::new();
+    folder.configure(&burst(&app, 5));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let named = folder.path("named.sock");
+    let gate = Gate::run(folder, command.arg("--admin").arg(&named));
+    gate.folder.configure(&burst(&app, 9));
+    let verb = ["--admin", named.to_str().unwrap(), "reload"];
+    let said = tidegate(&verb).good();
+    assert!(said.contains("client.limit.burst: 5 -> 9"), "{said}");
 }
 
 #[test]

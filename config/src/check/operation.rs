@@ -110,7 +110,10 @@ pub(super) fn admin(findings: &mut Findings<'_>, raw: raw::Admin, folder: &Folde
         );
         findings.wrong(&written.span(), &right);
     }
-    Admin { socket }
+    Admin {
+        socket,
+        is_named: false,
+    }
 }
 
 pub(super) fn state(findings: &mut Findings<'_>, raw: raw::State, folder: &Folder) -> State {

@@ -212,12 +212,15 @@ impl Default for Refusal {
 pub struct Admin {
     /// The Unix socket it listens on: absolute, at most 107 bytes.
     pub socket: PathBuf,
+    /// Whether the command line named it: then no file has a say in it.
+    pub is_named: bool,
 }
 
 impl Default for Admin {
     fn default() -> Admin {
         Admin {
             socket: default_admin_socket(),
+            is_named: false,
         }
     }
 }

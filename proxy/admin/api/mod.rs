@@ -134,6 +134,7 @@ async fn status(State(admin): Shared) -> Json<Status> {
         pid: std::process::id(),
         uptime_seconds: admin.started.elapsed().as_secs(),
         draining: gate.draining.load(Relaxed),
+        hangs: admin.hangs.load(Relaxed),
         earlier: admin.earlier.as_ref().and_then(Earlier::draining).cloned(),
         config: admin.reloader.source(),
         reload_problem: admin.reloader.problem(),

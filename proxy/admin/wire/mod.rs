@@ -33,6 +33,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Whether it is going down.
     pub draining: bool,
+    /// Whether the threads of the traffic did not move when they were last looked at.
+    #[serde(default)]
+    pub hangs: bool,
     /// The process that this one has replaced, while that one still finishes its requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Process>,
@@ -66,6 +69,17 @@ pub struct Status {
     pub upstreams: Vec<Upstream>,
     /// The access log.
     pub log: Log,
+}
+
+impl Status {
+    /// How it is, in a word.
+    pub fn state(&self) -> &'static str {
+        match (self.hangs, self.draining) {
+            (true, _) => "hangs",
+            (false, true) => "draining",
+            (false, false) => "serving",
+        }
+    }
 }
 
 /// One listener.

@@ -44,14 +44,11 @@ fn write(status: &Status, now: u64, page: &mut Page) {
 }
 
 fn write_process(status: &Status, page: &mut Page) {
-    let state = match status.draining {
-        true => "draining",
-        false => "serving",
-    };
     // The version stands beside the name, however long they are.
     page.0 = format!(
-        "tidegate {}  {state}, up {}, process {}\n",
+        "tidegate {}  {}, up {}, process {}\n",
         status.version,
+        status.state(),
         output::duration(status.uptime_seconds),
         status.pid
     );

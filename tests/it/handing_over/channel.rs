@@ -99,26 +99,19 @@ fn a_service_manager_is_told_which_process_serves() {
     let app = App::echoing_paths();
     let folder = Folder::new();
     folder.configure(&with_upstream(&[app.address], ""));
-    let manager = UnixDatagram::bind(folder.path("notify")).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let told = || {
-        let mut message = [0; 256];
-        let length = manager.recv(&mut message).expect("the manager is told");
-        String::from_utf8_lossy(&message[..length]).into_owned()
-    };
     install(&folder, real_program());
+    let manager = Manager::in_folder(&folder);
     let mut command = Command::new(folder.path("tidegate"));
-    command.env("NOTIFY_SOCKET", folder.path("notify"));
-    let mut gate = Gate::run(folder, &mut command);
-    assert_eq!(told(), "READY=1");
+    let mut gate = Gate::run(folder, manager.told_by(&mut command));
+    assert_eq!(manager.next("READY="), "READY=1");
     let upgraded = upgrade(&gate);
-    assert_eq!(told(), format!("MAINPID={}", upgraded["new"]["pid"]));
+    let pid = &upgraded["new"]["pid"];
+    assert_eq!(manager.next("MAINPID="), format!("MAINPID={pid}"));
     assert!(gate.wait().success());
-    let new = upgraded["new"]["pid"].to_string();
-    assert!(Command::new("kill").arg(&new).status().unwrap().success());
-    assert_eq!(told(), "STOPPING=1");
-    manager
-        .set_read_timeout(Some(Duration::from_millis(1)))
-        .unwrap();
-    assert!(manager.recv(&mut [0]).is_err(), "and nothing more");
+    // All that the old one had to say: nobody is told that the service stops.
+    assert!(!manager.all().contains(&"STOPPING=1".to_owned()));
+    manager.next("WATCHDOG=1");
+    let killed = Command::new("kill").arg(pid.to_string()).status();
+    assert!(killed.unwrap().success());
+    assert_eq!(manager.next("STOPPING="), "STOPPING=1");
 }
