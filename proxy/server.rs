@@ -124,7 +124,8 @@ pub fn run(
         changes: Arc::default(),
         imports: tokio::sync::Mutex::default(),
         upgrades: Arc::default(),
-        previews: Arc::default(),
+        turns: admin::Kinds::default(),
+        places: admin::Listeners::default(),
     };
     let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;
     announce(&gate, &sockets.addresses);

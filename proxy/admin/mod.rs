@@ -4,19 +4,23 @@
 //! that it answers during the worst flood.
 
 mod api;
-mod bounded;
 mod client;
 mod exposition;
 mod housekeeping;
+mod operator;
+mod places;
 mod problem;
 mod reopening;
+mod serving;
 mod socket;
+mod turns;
 pub mod wire;
 
 pub use client::{Client, ClientError};
 pub use housekeeping::{Rates, Tracked};
 pub use problem::Problem;
 pub use socket::Socket;
+pub use turns::Turns;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -36,6 +40,7 @@ use crate::pass::Revocations;
 use crate::recent;
 use crate::reload::Reloader;
 use crate::upgrade::{Earlier, Upgrader};
+use places::Places;
 
 /// Where the gate listens, as it turned out: port 0 has become a port.
 #[derive(Clone, Debug)]
@@ -81,10 +86,37 @@ pub struct Admin {
     pub imports: Mutex<()>,
     /// Where the state files are.
     pub directory: PathBuf,
-    /// One preview at a time: each reads everything that was in the last hour.
-    pub previews: Arc<Mutex<()>>,
+    /// Of whoever asks for it, one at a time.
+    pub turns: Kinds,
+    /// The places of its connections.
+    pub places: Listeners,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
+}
+
+/// Turns to ask what costs something, by kind, so that an expensive one holds up no cheap one.
+#[derive(Debug, Default)]
+pub struct Kinds {
+    status: Turns,
+    scrapes: Turns,
+    /// What goes through all entries of something.
+    lists: Turns,
+    /// What goes through everything that was in the last hour.
+    previews: Turns,
+}
+
+/// The places of each listener of the admin side.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    socket: Arc<Places>,
+    metrics: Arc<Places>,
+}
+
+impl Listeners {
+    /// Connections that were ended because others needed their places.
+    fn ended(&self) -> u64 {
+        self.socket.ended() + self.metrics.ended()
+    }
 }
 
 /// Why the gate ends.
@@ -126,9 +158,9 @@ impl Ending {
         self.tell(End::Superseded { admin: takes_admin });
     }
 
-    /// Ends once the admin side has to stop accepting.
-    fn left(&self) -> impl Future<Output = ()> + Send + 'static {
-        until(self.leaving.subscribe())
+    /// True once the admin side has to stop accepting.
+    fn left(&self) -> watch::Receiver<bool> {
+        self.leaving.subscribe()
     }
 }
 
@@ -240,10 +272,10 @@ pub fn start(
     let admin = Arc::new(admin);
     let (stop, stopped) = watch::channel(false);
     let guard = runtime.enter();
-    let answering = tokio::spawn(api::serve(socket.listener()?, admin.clone()));
+    let answering = tokio::spawn(api::answer(socket.listener()?, admin.clone()));
     if let Some(metrics) = metrics {
         let listener = tokio::net::TcpListener::from_std(metrics).context("metrics.address")?;
-        tokio::spawn(exposition::serve(listener, admin.clone()));
+        tokio::spawn(exposition::answer(listener, admin.clone()));
     }
     tokio::spawn(housekeeping::keep(admin.clone()));
     tokio::spawn(housekeeping::watch(admin.clone()));

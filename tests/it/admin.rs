@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use crate::harness::{App, Folder, Gate, eventually, tidegate};
 
 mod api;
+mod crowds;
 
 fn gate() -> (App, Gate) {
     let app = App::echoing_paths();

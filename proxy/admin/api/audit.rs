@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Shared, aside, query};
+use super::{Answer, Shared, looked_up, query};
 use crate::admin::Problem;
 use crate::audit::Record;
 
@@ -24,7 +24,7 @@ pub(super) async fn list(
     asked: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<Vec<Record>> {
     let most = query(asked)?.limit.unwrap_or(LISTED).min(MOST);
-    let listed = aside(&admin, move |admin| admin.audit.list(most)).await?;
+    let listed = looked_up(&admin, move |admin| admin.audit.list(most)).await?;
     listed.map(Json).map_err(|error| {
         let detail = format!("the audit log cannot be read: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)

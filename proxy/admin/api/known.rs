@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::{Answer, Operator, Shared, aside, body, changed, query};
+use super::{Answer, Operator, Shared, aside, body, changed, looked_up, query};
 use crate::admin::wire::{Changed, ImportQuery, Imported, KnownList, KnownRequest};
 use crate::admin::{Admin, Problem};
 use crate::audit::Change;
@@ -50,7 +50,7 @@ pub(super) async fn list(
     let entries = move |admin: &Admin| admin.reloader.known.list(limit, asked.address);
     Ok(Json(KnownList {
         prefixes: admin.gate.known_prefixes(),
-        entries: aside(&admin, entries).await?,
+        entries: looked_up(&admin, entries).await?,
     }))
 }
 

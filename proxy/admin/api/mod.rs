@@ -15,65 +15,35 @@ mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use tokio::net::UnixListener;
 
-use super::bounded::Bounded;
+use super::operator::Operator;
+use super::serving::{serve, small_bodies};
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
 use super::{Admin, Problem};
 use crate::audit::Change;
 use crate::state::{self, StateError};
 use crate::upgrade::Earlier;
 
-/// Who is at the other end of the socket, by number: a name may take time.
-#[derive(Clone, Copy, Debug)]
-struct Operator(Option<u32>);
-
-impl Connected<IncomingStream<'_, Bounded<UnixListener>>> for Operator {
-    fn connect_info(stream: IncomingStream<'_, Bounded<UnixListener>>) -> Self {
-        Operator(
-            stream
-                .io()
-                .get_ref()
-                .peer_cred()
-                .ok()
-                .map(|peer| peer.uid()),
-        )
-    }
-}
-
-/// How long a name may take that a directory service has to be asked for.
-const NAMING: Duration = Duration::from_secs(1);
-
-impl Operator {
-    async fn name(self) -> String {
-        let Some(uid) = self.0 else {
-            return "unknown".to_owned();
-        };
-        let found = tokio::task::spawn_blocking(move || nix::unistd::User::from_uid(uid.into()));
-        match tokio::time::timeout(NAMING, found).await {
-            Ok(Ok(Ok(Some(user)))) => user.name,
-            _ => format!("uid {uid}"),
-        }
-    }
-}
-
 type Answer<T> = Result<Json<T>, Problem>;
 type Shared = State<Arc<Admin>>;
 
 /// Answers until the admin side ends.
-pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
-    let left = admin.ending.left();
-    let routes = Router::new()
+pub(super) async fn answer(listener: UnixListener, admin: Arc<Admin>) {
+    let (places, left) = (admin.places.socket.clone(), admin.ending.left());
+    serve(listener, routes(admin), places, left).await;
+}
+
+fn routes(admin: Arc<Admin>) -> Router {
+    let held_back = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/mode", get(mode::show).post(mode::set))
         .route("/v1/reopen", post(reopen::set))
@@ -81,7 +51,6 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             "/v1/known",
             get(known::list).post(known::add).delete(known::remove),
         )
-        .route("/v1/known/import", post(known::import))
         .route(
             "/v1/tenants",
             get(tenants::list).post(tenants::set).delete(tenants::unset),
@@ -95,10 +64,16 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
         .route("/v1/preview", get(preview::show))
         .route("/v1/audit", get(audit::list))
         .route("/v1/reload", post(reload))
-        .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
+        .layer(from_fn(small_bodies))
+        .route("/v1/known/import", post(known::import))
+        .layer(from_fn_with_state(admin.clone(), upgrade::hold_back));
+    let others = Router::new()
         .route("/v1/upgrade", post(upgrade::upgrade))
         // Also during an upgrade: who has moved the file away does not ask twice.
         .route("/v1/log/reopen", post(log::reopen))
+        .layer(from_fn(small_bodies));
+    held_back
+        .merge(others)
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
@@ -112,14 +87,10 @@ pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
             )
         })
         .with_state(admin)
-        .into_make_service_with_connect_info::<Operator>();
-    let serving = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(left);
-    if let Err(error) = serving.await {
-        tracing::error!("the admin listener ended: {error}");
-    }
 }
 
 async fn status(State(admin): Shared) -> Json<Status> {
+    let _turn = admin.turns.status.next().await;
     let gate = &admin.gate;
     let known = admin.reloader.known.counts();
     let [accepted, refused] = gate.account.metrics.connections();
@@ -167,6 +138,9 @@ async fn status(State(admin): Shared) -> Json<Status> {
             .map(|(name, health)| wire::Upstream { name, health })
             .collect(),
         log: log::status(&admin),
+        admin: wire::AdminSide {
+            ended_for_others: admin.places.ended(),
+        },
     })
 }
 
@@ -207,6 +181,15 @@ async fn aside<T: Send + 'static>(
     let admin = admin.clone();
     let done = tokio::task::spawn_blocking(move || work(&admin)).await;
     done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// As [`aside`], for who only looks at what may be a lot: in turn.
+async fn looked_up<T: Send + 'static>(
+    admin: &Arc<Admin>,
+    look: impl FnOnce(&Admin) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let _turn = admin.turns.lists.next().await;
+    aside(admin, look).await
 }
 
 /// The answer to a change that is in force, once it is saved and written into the audit log, or known

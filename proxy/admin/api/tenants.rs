@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Operator, Shared, aside, body, changed, query};
+use super::{Answer, Operator, Shared, aside, body, changed, looked_up, query};
 use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRequest};
 use crate::admin::{Admin, Problem};
 use crate::audit::Change;
@@ -44,7 +44,7 @@ pub(super) async fn list(
             })
         })
     };
-    let listed = aside(&admin, listed).await?;
+    let listed = looked_up(&admin, listed).await?;
     listed.map(Json).map_err(refused)
 }
 

@@ -66,6 +66,17 @@ pub struct Status {
     pub upstreams: Vec<Upstream>,
     /// The access log.
     pub log: Log,
+    /// The admin side itself.
+    #[serde(default)]
+    pub admin: AdminSide,
+}
+
+/// The admin side itself.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct AdminSide {
+    /// Connections to it that were ended because others needed their places: those that had kept it
+    /// waiting longest.
+    pub ended_for_others: u64,
 }
 
 /// One listener.
