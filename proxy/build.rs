@@ -24,11 +24,11 @@ use crate::learn::{Keeper, Learned};
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
-use crate::pass::{Keys, Passes, Revocations};
+use crate::pass::{Passes, Revocations};
 use crate::policy::Upstreams;
 use crate::prefixes::{self, Published};
 use crate::recent::{self, Recent};
-use crate::reload::{Reloader, Running, read_keys};
+use crate::reload::{Reloader, Running, Secrets};
 use crate::state::StateFile;
 use crate::tenants::{Moved, Moves, Roster};
 
@@ -44,7 +44,7 @@ pub struct Inputs {
     pub room: Room,
     known: KnownFiles,
     roster: Roster,
-    keys: Option<Arc<Keys>>,
+    secrets: Secrets,
     listeners: Listeners,
 }
 
@@ -75,7 +75,7 @@ impl Inputs {
             room: descriptors::fit(&config)?,
             known: KnownFiles::read(&config.known.files)?,
             roster: Roster::read(&config)?,
-            keys: read_keys(&config)?,
+            secrets: Secrets::read(&config)?,
             listeners: Listeners::read(&config)?,
             config,
         })
@@ -96,7 +96,7 @@ impl Inputs {
             room,
             known,
             roster,
-            keys,
+            secrets,
             listeners,
         } = self;
         let directory = config.state.directory.clone();
@@ -108,7 +108,7 @@ impl Inputs {
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
         let (mode, sample) = (config.mode, config.log.sample);
-        let running = Running::new(config, room.caps, upstreams, roster, keys);
+        let running = Running::new(config, room.caps, upstreams, roster, secrets);
         for warning in running.warnings().into_iter().chain(listeners.warnings()) {
             tracing::warn!("{warning}");
         }

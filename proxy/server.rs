@@ -126,8 +126,15 @@ pub fn run(
         upgrades: Arc::default(),
         turns: admin::Kinds::default(),
         places: admin::Listeners::default(),
+        refused: admin::Refused::default(),
     };
-    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends)?;
+    let admin = admin::start(
+        admin,
+        sockets.admin,
+        sockets.admin_tcp,
+        sockets.metrics,
+        ends,
+    )?;
     announce(&gate, &sockets.addresses);
     match predecessor {
         Some(before) => before.serving(),
@@ -160,6 +167,9 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     }
     if let Some(metrics) = addresses.metrics {
         tracing::info!("metrics on http://{metrics}/metrics");
+    }
+    if let Some(admin) = addresses.admin {
+        tracing::info!("admin API on http://{admin}/, for who has the token");
     }
     tracing::info!(
         "mode {}, {} known prefixes",

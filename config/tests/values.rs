@@ -70,6 +70,8 @@ budget = "64KiB/s"
 rotate = { size = "64MiB", keep = 4 }
 [admin]
 socket = "/run/tidegate/admin.sock"
+address = "127.0.0.1:9903"
+token_file = "/etc/tidegate/admin.token"
 [metrics]
 address = "127.0.0.1:9902"
 [state]

@@ -1,8 +1,7 @@
-//! The other end of the admin socket, for the verbs of the command line.
+//! The other end of the admin API, for the verbs of the command line.
 
 use std::error::Error;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
@@ -15,10 +14,9 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use super::Problem;
+use super::{Problem, Target, TokenError};
 
 /// How long an answer may take; a reload looks names up, which has its own deadline.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,28 +31,31 @@ const LONGEST: usize = 65_534;
 /// Speaks to one gate.
 #[derive(Clone, Debug)]
 pub struct Client {
-    socket: PathBuf,
+    target: Target,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing listens at the socket.
+    /// Nothing listens there.
     #[error(
-        "no gate answers at {socket} ({problem}); start one with `tidegate run`, or name its socket with --admin"
+        "no gate answers at {gate} ({problem}); start one with `tidegate run`, or name its socket with --admin"
     )]
     Absent {
-        /// The socket.
-        socket: PathBuf,
+        /// Where it should be.
+        gate: String,
         /// What the system said.
         problem: io::Error,
     },
     /// The socket is somebody else's.
-    #[error("{socket}: permission denied; run this as the user that runs the gate, or as root")]
+    #[error("{gate}: permission denied; run this as the user that runs the gate, or as root")]
     Denied {
-        /// The socket.
-        socket: PathBuf,
+        /// Where it should be.
+        gate: String,
     },
+    /// There is no token to show.
+    #[error("the token: {0}")]
+    Token(#[from] TokenError),
     /// No URI has room for what is asked.
     #[error("this is too long to be asked about: {length} bytes, and {LONGEST} can be")]
     TooLong {
@@ -65,21 +66,19 @@ pub enum ClientError {
     #[error("{}", .0.detail)]
     Refused(Problem),
     /// The gate did not answer in time, or not in a way that can be understood.
-    #[error("the gate at {socket} did not answer: {problem}")]
+    #[error("the gate at {gate} did not answer: {problem}")]
     Broken {
-        /// The socket.
-        socket: PathBuf,
+        /// Where it should be.
+        gate: String,
         /// What went wrong.
         problem: String,
     },
 }
 
 impl Client {
-    /// A client of the gate with this admin socket.
-    pub fn new(socket: &Path) -> Self {
-        Client {
-            socket: socket.to_owned(),
-        }
+    /// A client of the gate that answers there.
+    pub fn new(target: Target) -> Self {
+        Client { target }
     }
 
     /// Asks for something.
@@ -155,7 +154,7 @@ impl Client {
 
     fn broken(&self, problem: impl ToString) -> ClientError {
         ClientError::Broken {
-            socket: self.socket.clone(),
+            gate: self.target.shown(),
             problem: problem.to_string(),
         }
     }
@@ -199,29 +198,20 @@ impl Client {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let stream =
-            UnixStream::connect(&self.socket)
-                .await
-                .map_err(|problem| match problem.kind() {
-                    io::ErrorKind::PermissionDenied => ClientError::Denied {
-                        socket: self.socket.clone(),
-                    },
-                    _ => ClientError::Absent {
-                        socket: self.socket.clone(),
-                        problem,
-                    },
-                })?;
+        let stream = self.target.connect().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.broken(error))?;
         tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "admin")
-            .header("content-type", "application/json")
-            .body(body)
-            .map_err(|error| self.broken(error))?;
+            .header("host", self.target.host())
+            .header("content-type", "application/json");
+        if let Some(authorization) = self.target.authorization()? {
+            request = request.header("authorization", authorization);
+        }
+        let request = request.body(body).map_err(|error| self.broken(error))?;
         let response = sender
             .send_request(request)
             .await

@@ -8,18 +8,24 @@ mod client;
 mod exposition;
 mod housekeeping;
 mod operator;
+mod over_tcp;
 mod places;
 mod problem;
 mod reopening;
 mod serving;
 mod socket;
+mod target;
+mod token;
 mod turns;
 pub mod wire;
 
 pub use client::{Client, ClientError};
 pub use housekeeping::{Rates, Tracked};
+pub use over_tcp::{Refusals, Refused};
 pub use problem::Problem;
 pub use socket::Socket;
+pub use target::Target;
+pub use token::{Token, TokenError};
 pub use turns::Turns;
 
 use std::net::{SocketAddr, TcpListener};
@@ -49,6 +55,8 @@ pub struct Addresses {
     pub listeners: Vec<SocketAddr>,
     /// For metrics.
     pub metrics: Option<SocketAddr>,
+    /// For operators, over TCP.
+    pub admin: Option<SocketAddr>,
 }
 
 /// What the admin side reads and sets.
@@ -90,6 +98,8 @@ pub struct Admin {
     pub turns: Kinds,
     /// The places of its connections.
     pub places: Listeners,
+    /// What was refused over TCP.
+    pub refused: Refused,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
 }
@@ -109,13 +119,14 @@ pub struct Kinds {
 #[derive(Debug, Default)]
 pub struct Listeners {
     socket: Arc<Places>,
+    tcp: Arc<Places>,
     metrics: Arc<Places>,
 }
 
 impl Listeners {
     /// Connections that were ended because others needed their places.
     fn ended(&self) -> u64 {
-        self.socket.ended() + self.metrics.ended()
+        self.socket.ended() + self.tcp.ended() + self.metrics.ended()
     }
 }
 
@@ -259,6 +270,7 @@ pub struct Running {
 pub fn start(
     admin: Admin,
     socket: Socket,
+    tcp: Option<TcpListener>,
     metrics: Option<TcpListener>,
     ends: mpsc::Receiver<End>,
 ) -> anyhow::Result<Running> {
@@ -273,6 +285,10 @@ pub fn start(
     let (stop, stopped) = watch::channel(false);
     let guard = runtime.enter();
     let answering = tokio::spawn(api::answer(socket.listener()?, admin.clone()));
+    if let Some(tcp) = tcp {
+        let listener = tokio::net::TcpListener::from_std(tcp).context("admin.address")?;
+        tokio::spawn(api::answer_over_tcp(listener, admin.clone()));
+    }
     if let Some(metrics) = metrics {
         let listener = tokio::net::TcpListener::from_std(metrics).context("metrics.address")?;
         tokio::spawn(exposition::answer(listener, admin.clone()));

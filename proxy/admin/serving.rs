@@ -124,7 +124,21 @@ async fn answer(
         }
         Err(problem) => closing(problem),
     };
-    Ok(response.map(|body| Answer { body, _work: work }))
+    Ok(held_back(response, work, &place).await)
+}
+
+/// An answer with this among its extensions is sent so much later. Its connection is not being worked for
+/// meanwhile, so that it keeps out nobody.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Later(pub(super) Duration);
+
+async fn held_back(mut response: Response, mut work: Work, place: &Arc<Place>) -> Response<Answer> {
+    if let Some(Later(time)) = response.extensions_mut().remove() {
+        drop(work);
+        sleep(time).await;
+        work = place.work();
+    }
+    response.map(|body| Answer { body, _work: work })
 }
 
 /// The request with its body, if that is small; a longer one comes while it is read.
@@ -156,7 +170,7 @@ fn slow() -> Problem {
 }
 
 /// The answer to a request that was not read to its end.
-fn closing(problem: Problem) -> Response {
+pub(super) fn closing(problem: Problem) -> Response {
     let mut response = problem.into_response();
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);

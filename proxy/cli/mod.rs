@@ -24,9 +24,10 @@ mod validate;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::admin::Client;
+use crate::admin::{Client, Target, TokenError};
 use crate::listener::CertificateError;
 use crate::lists::ListError;
 use crate::pass::KeyError;
@@ -47,9 +48,18 @@ pub(crate) struct Cli {
     #[arg(short, long, value_enum, default_value_t = Format::Human, global = true)]
     output: Format,
 
-    /// The admin socket of the gate to speak to
+    /// The admin socket of the gate to speak to, or its address: http://127.0.0.1:9903
     #[arg(long, value_name = "SOCKET", env = "TIDEGATE_ADMIN", global = true)]
     admin: Option<PathBuf>,
+
+    /// The file with the token, where the gate is spoken to at an address
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDEGATE_ADMIN_TOKEN_FILE",
+        global = true
+    )]
+    admin_token_file: Option<PathBuf>,
 
     #[command(subcommand)]
     verb: Verb,
@@ -115,22 +125,32 @@ pub(crate) enum Verb {
 /// What a verb has to work with.
 pub(crate) struct Context {
     pub(crate) format: Format,
-    pub(crate) admin: Option<PathBuf>,
+    /// The gate that is named.
+    pub(crate) admin: Option<Target>,
 }
 
 impl Context {
     pub(crate) fn client(&self) -> Client {
-        let socket = self.admin.clone();
-        Client::new(&socket.unwrap_or_else(tidegate_config::default_admin_socket))
+        let usual = || Target::Socket(tidegate_config::default_admin_socket());
+        Client::new(self.admin.clone().unwrap_or_else(usual))
     }
 }
 
 /// Does what the arguments ask for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let token_file = cli.admin_token_file.as_deref();
+    let admin = cli.admin.as_deref();
+    let admin = admin.map(|name| Target::named(name, token_file));
+    let admin = admin.transpose().unwrap_or_else(|right| {
+        let right = format!("--admin {right}");
+        Cli::command()
+            .error(ErrorKind::ValueValidation, right)
+            .exit()
+    });
     let context = Context {
         format: cli.output,
-        admin: cli.admin,
+        admin,
     };
     match dispatch(cli.verb, &context) {
         Ok(code) => code,
@@ -140,6 +160,7 @@ pub fn main() -> ExitCode {
             let invalid = error.is::<tidegate_config::Error>()
                 || error.is::<ListError>()
                 || error.is::<KeyError>()
+                || error.is::<TokenError>()
                 || error.is::<CertificateError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{io, thread};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, raise};
 use tidegate_config::{Config, Log, Server};
 use tracing::Level;
@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Context;
 use crate::account::{Allowance, Messages};
+use crate::admin::Target;
 use crate::server;
 use crate::upgrade::{Origin, Predecessor};
 
@@ -68,8 +69,12 @@ fn serve(
         Some(file) => Config::load(file)?,
         None => Config::embedded(arguments.listen, &arguments.upstream)?,
     };
-    if let Some(socket) = &context.admin {
-        config.admin.socket.clone_from(socket);
+    match &context.admin {
+        Some(Target::Socket(socket)) => config.admin.socket.clone_from(socket),
+        Some(Target::Tcp { .. }) => bail!(
+            "--admin (or TIDEGATE_ADMIN) names the socket of a gate that is run; an address is configured with admin.address and admin.token_file"
+        ),
+        None => {}
     }
     if arguments.config.is_none() {
         tracing::info!(

@@ -48,7 +48,7 @@ use inheritance::Announced;
 
 /// What the two processes have to agree about. Whoever changes a message counts on; [`Hello`] and
 /// [`Answer::Refused`] stay as they are, so that a mismatch can be told.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 /// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -209,12 +209,24 @@ impl Default for Refusal {
 pub struct Admin {
     /// The Unix socket it listens on: absolute, at most 107 bytes.
     pub socket: PathBuf,
+    /// How it is to be had over TCP.
+    pub tcp: Option<AdminTcp>,
+}
+
+/// The administration API over TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminTcp {
+    /// Where it listens: a loopback address.
+    pub address: SocketAddr,
+    /// The file with the token, absolute.
+    pub token_file: PathBuf,
 }
 
 impl Default for Admin {
     fn default() -> Admin {
         Admin {
             socket: default_admin_socket(),
+            tcp: None,
         }
     }
 }

@@ -23,9 +23,10 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use super::operator::Operator;
+use super::over_tcp::{Guard, guard};
 use super::serving::{serve, small_bodies};
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
 use super::{Admin, Problem};
@@ -40,6 +41,17 @@ type Shared = State<Arc<Admin>>;
 pub(super) async fn answer(listener: UnixListener, admin: Arc<Admin>) {
     let (places, left) = (admin.places.socket.clone(), admin.ending.left());
     serve(listener, routes(admin), places, left).await;
+}
+
+/// The same over TCP, for who has the token.
+pub(super) async fn answer_over_tcp(listener: TcpListener, admin: Arc<Admin>) {
+    let (places, left) = (admin.places.tcp.clone(), admin.ending.left());
+    let guarded = Guard {
+        port: admin.addresses.admin.map_or(0, |address| address.port()),
+        admin: admin.clone(),
+    };
+    let routes = routes(admin).layer(from_fn_with_state(guarded, guard));
+    serve(listener, routes, places, left).await;
 }
 
 fn routes(admin: Arc<Admin>) -> Router {
@@ -139,7 +151,9 @@ async fn status(State(admin): Shared) -> Json<Status> {
             .collect(),
         log: log::status(&admin),
         admin: wire::AdminSide {
+            address: admin.addresses.admin,
             ended_for_others: admin.places.ended(),
+            refused_over_tcp: admin.refused.get(),
         },
     })
 }

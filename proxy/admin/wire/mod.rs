@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::Refusals;
 use crate::forward::Health;
 use crate::known::{Entry, Facts};
 use crate::learn::Counts;
@@ -74,9 +75,13 @@ pub struct Status {
 /// The admin side itself.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct AdminSide {
+    /// Where it is to be had over TCP.
+    pub address: Option<SocketAddr>,
     /// Connections to it that were ended because others needed their places: those that had kept it
     /// waiting longest.
     pub ended_for_others: u64,
+    /// Requests over TCP that were refused, by what was wrong with them.
+    pub refused_over_tcp: Refusals,
 }
 
 /// One listener.
