@@ -30,6 +30,7 @@ use crate::prefixes::{self, Published};
 use crate::recent::{self, Recent};
 use crate::reload::{Reloader, Running, Secrets};
 use crate::state::StateFile;
+use crate::tail::Tail;
 use crate::tenants::{Moved, Moves, Roster};
 
 /// How long names may take at start before the gate serves without them.
@@ -138,6 +139,7 @@ impl Inputs {
                 metrics: Metrics::new().context("the metrics")?,
                 log: AccessLog::new(log, sample),
                 slow: Slow::default(),
+                tail: Tail::default(),
             },
             recent,
             told,

@@ -61,6 +61,7 @@ pub mod route;
 pub mod server;
 pub mod sockets;
 pub mod state;
+pub mod tail;
 pub mod tenants;
 pub mod tls;
 pub mod upgrade;

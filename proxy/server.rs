@@ -127,6 +127,7 @@ pub fn run(
         turns: admin::Kinds::default(),
         places: admin::Listeners::default(),
         refused: admin::Refused::default(),
+        tails: admin::Tails::default(),
     };
     let admin = admin::start(
         admin,

@@ -21,6 +21,7 @@ use tidegate::prefixes::{PrefixSet, Published};
 use tidegate::reason::Reason;
 use tidegate::recent::Recent;
 use tidegate::state::StateFile;
+use tidegate::tail::Tail;
 use tidegate::tenants::Roster;
 use tidegate_config::Config;
 use tidegate_limit::Gauge;
@@ -102,6 +103,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             slow: Slow::default(),
+            tail: Tail::default(),
             metrics: Metrics::new().expect("fresh names"),
             log: AccessLog::new(log, config.log.sample),
         },

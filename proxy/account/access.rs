@@ -46,7 +46,8 @@ pub struct Line<'request> {
     /// In seconds, as OpenTelemetry has it; to the microsecond.
     #[serde(rename = "http.server.request.duration")]
     duration: f64,
-    sample_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate: Option<f64>,
 }
 
 /// The line of a connection that was closed at the door. There is no request yet.
@@ -63,7 +64,8 @@ struct ConnectionLine {
     listener: IpAddr,
     #[serde(rename = "network.local.port")]
     port: u16,
-    sample_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate: Option<f64>,
 }
 
 /// Samples outcomes and writes them.
@@ -112,7 +114,12 @@ impl AccessLog {
             Outcome::Failed(_) => (Class::Failed, sample.failed),
         };
         if self.is_sampled(class, rate) {
-            self.write(class, &Line::new(facts, rate));
+            let line = Line::new(facts, jiff::Timestamp::now());
+            let line = Line {
+                sample_rate: Some(rate),
+                ..line
+            };
+            self.write(class, &line);
         }
     }
 
@@ -121,15 +128,10 @@ impl AccessLog {
     pub(super) fn connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
         let rate = self.rate(&self.connections, client, self.sample.load().refused);
         if self.is_sampled(Class::Connection, rate) {
+            let line = ConnectionLine::new(reason, client, listener, jiff::Timestamp::now());
             let line = ConnectionLine {
-                time: jiff::Timestamp::now(),
-                event: "connection",
-                outcome: "refused",
-                reason: reason.label(),
-                client,
-                listener: listener.ip(),
-                port: listener.port(),
-                sample_rate: rate,
+                sample_rate: Some(rate),
+                ..line
             };
             self.write(Class::Connection, &line);
         }
@@ -153,18 +155,59 @@ impl AccessLog {
 
     fn write(&self, class: Class, line: &impl Serialize) {
         let mut text = Vec::with_capacity(512);
-        if serde_json::to_writer(&mut text, line).is_ok() {
-            text.push(b'\n');
+        if append(&mut text, line) {
             self.writer.line(class, text);
         }
     }
 }
 
+fn append(out: &mut Vec<u8>, line: &impl Serialize) -> bool {
+    let written = serde_json::to_writer(&mut *out, line).is_ok();
+    out.push(b'\n');
+    written
+}
+
+/// Writes the line of a request that stands for itself alone.
+pub(crate) fn write_request(out: &mut Vec<u8>, time: jiff::Timestamp, facts: &Facts) {
+    append(out, &Line::new(facts, time));
+}
+
+/// As [`write_request`], of a connection that was closed at the door.
+pub(crate) fn write_connection(
+    out: &mut Vec<u8>,
+    time: jiff::Timestamp,
+    reason: DoorReason,
+    client: IpAddr,
+    listener: SocketAddr,
+) {
+    append(out, &ConnectionLine::new(reason, client, listener, time));
+}
+
+impl ConnectionLine {
+    fn new(
+        reason: DoorReason,
+        client: IpAddr,
+        listener: SocketAddr,
+        time: jiff::Timestamp,
+    ) -> Self {
+        ConnectionLine {
+            time,
+            event: "connection",
+            outcome: "refused",
+            reason: reason.label(),
+            client,
+            listener: listener.ip(),
+            port: listener.port(),
+            sample_rate: None,
+        }
+    }
+}
+
 impl<'request> Line<'request> {
-    fn new(facts: &Facts<'request>, sample_rate: f64) -> Self {
+    fn new(facts: &Facts<'request>, time: jiff::Timestamp) -> Self {
         let (outcome, reason) = facts.outcome.labels();
         Line {
-            time: jiff::Timestamp::now(),
+            time,
             outcome,
             reason,
             client: facts.client,
@@ -178,7 +221,7 @@ impl<'request> Line<'request> {
             received: facts.received,
             sent: facts.sent,
             duration: facts.duration.as_micros() as f64 / 1e6,
-            sample_rate,
+            sample_rate: None,
         }
     }
 }

@@ -17,6 +17,7 @@ mod writer;
 mod writing;
 
 pub use access::{AccessLog, Line};
+pub(crate) use access::{write_connection, write_request};
 pub use allowance::Allowance;
 pub use closing::Closing;
 pub use counts::{Class, Counts, Tallied, Tally};
@@ -35,6 +36,7 @@ use tidegate_config::Mode;
 use crate::door::DoorReason;
 use crate::pass::Id;
 use crate::reason::Reason;
+use crate::tail::{Event, Tail};
 
 /// How an accounted request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +108,8 @@ pub struct Account {
     pub log: AccessLog,
     /// Answers that took long.
     pub slow: Slow,
+    /// Who looks on.
+    pub tail: Tail,
 }
 
 impl Account {
@@ -114,6 +118,7 @@ impl Account {
         self.metrics
             .request(facts.outcome, facts.duration, facts.known);
         self.log.request(facts);
+        self.tail.show(|| Event::request(facts));
         // How long a tunnel was open says nothing about the app.
         if facts.outcome == Outcome::Forwarded && facts.status != 101 {
             self.slow.add(facts.duration);
@@ -150,5 +155,7 @@ impl Account {
     pub fn refused_connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
         self.metrics.refused_connection(reason);
         self.log.connection(reason, client, listener);
+        self.tail
+            .show(|| Event::connection(reason, client, listener));
     }
 }

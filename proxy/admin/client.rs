@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -152,6 +152,24 @@ impl Client {
         self.request(Method::POST, &uri, Pieces::read(from), LONGEST_STREAM)
     }
 
+    /// Reads an answer of lines that goes on until the gate ends it.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; or what `each` says.
+    pub fn follow(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let query = serde_urlencoded::to_string(query)?;
+        let uri = format!("{path}?{query}");
+        let lines = self.lines(&uri, each);
+        runtime()
+            .map_err(|error| self.broken(error))?
+            .block_on(lines)
+    }
+
     fn broken(&self, problem: impl ToString) -> ClientError {
         ClientError::Broken {
             gate: self.target.shown(),
@@ -170,23 +188,47 @@ impl Client {
         T: DeserializeOwned,
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| self.broken(error))?;
+        let runtime = runtime().map_err(|error| self.broken(error))?;
         let answer = async {
             tokio::time::timeout(deadline, self.exchange(method, path, body))
                 .await
                 .map_err(|_| self.broken(format!("nothing within {} s", deadline.as_secs())))?
         };
         let (status, bytes) = runtime.block_on(answer)?;
-        if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| self.broken(error));
+        match status.is_success() {
+            true => serde_json::from_slice(&bytes).map_err(|error| self.broken(error)),
+            false => Err(self.refused(status, &bytes)),
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(problem) => Err(ClientError::Refused(problem)),
-            Err(_) => Err(self.broken(status)),
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        let problem = serde_json::from_slice(body);
+        problem.map_or_else(|_| self.broken(status), ClientError::Refused)
+    }
+
+    async fn lines(
+        &self,
+        uri: &str,
+        mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let response = self.response(Method::GET, uri, Full::default()).await?;
+        let (status, mut body) = (response.status(), response.into_body());
+        if !status.is_success() {
+            let problem = body.collect().await.map_err(|error| self.broken(error))?;
+            return Err(self.refused(status, &problem.to_bytes()).into());
         }
+        let mut text = Vec::new();
+        while let Some(part) = body.frame().await {
+            let part = part.map_err(|error| self.broken(error))?;
+            text.extend(part.into_data().unwrap_or_default());
+            let whole = memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1);
+            let rest = text.split_off(whole);
+            for line in text.split_inclusive(|byte| *byte == b'\n') {
+                each(line)?;
+            }
+            text = rest;
+        }
+        Ok(())
     }
 
     async fn exchange<B>(
@@ -195,6 +237,22 @@ impl Client {
         path: &str,
         body: B,
     ) -> Result<(StatusCode, Bytes), ClientError>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let response = self.response(method, path, body).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await;
+        Ok((status, body.map_err(|error| self.broken(error))?.to_bytes()))
+    }
+
+    /// The beginning of an answer.
+    async fn response<B>(
+        &self,
+        method: Method,
+        path: &str,
+        body: B,
+    ) -> Result<Response<Incoming>, ClientError>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
@@ -212,14 +270,15 @@ impl Client {
             request = request.header("authorization", authorization);
         }
         let request = request.body(body).map_err(|error| self.broken(error))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| self.broken(error))?;
-        let status = response.status();
-        let body = response.into_body().collect().await;
-        Ok((status, body.map_err(|error| self.broken(error))?.to_bytes()))
+        let response = sender.send_request(request).await;
+        response.map_err(|error| self.broken(error))
     }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 /// A body that is read by another thread, so that one which is slow to come keeps nothing else from

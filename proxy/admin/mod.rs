@@ -14,6 +14,7 @@ mod problem;
 mod reopening;
 mod serving;
 mod socket;
+mod tails;
 mod target;
 mod token;
 mod turns;
@@ -24,6 +25,7 @@ pub use housekeeping::{Rates, Tracked};
 pub use over_tcp::{Refusals, Refused};
 pub use problem::Problem;
 pub use socket::Socket;
+pub use tails::Tails;
 pub use target::Target;
 pub use token::{Token, TokenError};
 pub use turns::Turns;
@@ -98,6 +100,8 @@ pub struct Admin {
     pub turns: Kinds,
     /// The places of its connections.
     pub places: Listeners,
+    /// Who looks on.
+    pub tails: Tails,
     /// What was refused over TCP.
     pub refused: Refused,
     /// One upgrade at a time.
@@ -293,6 +297,7 @@ pub fn start(
         let listener = tokio::net::TcpListener::from_std(metrics).context("metrics.address")?;
         tokio::spawn(exposition::answer(listener, admin.clone()));
     }
+    tokio::spawn(tails::tell(admin.clone()));
     tokio::spawn(housekeeping::keep(admin.clone()));
     tokio::spawn(housekeeping::watch(admin.clone()));
     tokio::spawn(housekeeping::write_again(admin.clone()));

@@ -17,6 +17,7 @@ mod reload;
 mod reopen;
 mod run;
 mod status;
+mod tail;
 mod tenant;
 mod upgrade;
 mod validate;
@@ -107,6 +108,8 @@ pub(crate) enum Verb {
     Pass(pass::Verb),
     /// Show every fact and rule that decides about a client's request now
     Explain(explain::Arguments),
+    /// Watch what is decided, as it happens
+    Tail(tail::Arguments),
     /// Have the log's file opened anew
     #[command(subcommand)]
     Log(log::Verb),
@@ -184,6 +187,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Tenant(verb) => tenant::run(verb, context)?,
         Verb::Pass(verb) => pass::run(verb, context)?,
         Verb::Explain(arguments) => explain::run(arguments, context)?,
+        Verb::Tail(arguments) => tail::run(arguments, context)?,
         Verb::Log(verb) => log::run(verb, context)?,
         Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),

@@ -10,6 +10,7 @@ mod mode;
 mod passes;
 mod preview;
 mod reopen;
+mod tail;
 mod tenants;
 mod upgrade;
 
@@ -76,6 +77,7 @@ fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/preview", get(preview::show))
         .route("/v1/audit", get(audit::list))
         .route("/v1/reload", post(reload))
+        .route("/v1/tail", get(tail::follow))
         .layer(from_fn(small_bodies))
         .route("/v1/known/import", post(known::import))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back));
