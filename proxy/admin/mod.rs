@@ -7,6 +7,7 @@ mod api;
 mod client;
 mod exposition;
 mod housekeeping;
+mod openapi;
 mod operator;
 mod over_tcp;
 mod places;
@@ -22,6 +23,7 @@ pub mod wire;
 
 pub use client::{Client, ClientError};
 pub use housekeeping::{Rates, Tracked};
+pub use openapi::document as openapi;
 pub use over_tcp::{Refusals, Refused};
 pub use problem::Problem;
 pub use socket::Socket;

@@ -22,7 +22,9 @@ use super::{Admin, Problem};
 const GUESS: Duration = Duration::from_secs(1);
 
 /// Requests over TCP that were refused, by what was wrong with them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Refusals {
     /// Named another host.
     pub host: u64,

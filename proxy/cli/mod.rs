@@ -117,8 +117,8 @@ pub(crate) enum Verb {
     Audit(audit::Arguments),
     /// Exit with 0 when the gate serves, with 1 when it does not
     Healthcheck,
-    /// Print the JSON schema of the configuration
-    Schema,
+    /// Print the JSON schema of the configuration, or the OpenAPI description of the admin API
+    Schema(generated::Schema),
     /// Print a completion script for a shell
     Completions(generated::Arguments),
     /// Print the manual page
@@ -191,7 +191,7 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Log(verb) => log::run(verb, context)?,
         Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),
-        Verb::Schema => generated::schema()?,
+        Verb::Schema(of) => generated::schema(&of)?,
         Verb::Completions(arguments) => generated::completions(&arguments)?,
         Verb::Man => generated::man()?,
     }

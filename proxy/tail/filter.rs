@@ -10,7 +10,7 @@ use crate::prefixes::parse_prefix;
 use crate::reason::Reason;
 
 /// What `GET /v1/tail` is asked: all that is said has to hold.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TailQuery {
     /// A client's address or a prefix.

@@ -53,7 +53,7 @@ const PROTOCOL: u32 = 2;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A running gate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
@@ -71,7 +71,7 @@ impl Process {
 }
 
 /// What an upgrade came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Upgraded {
     /// The process that ends once its requests are done.
     pub old: Process,

@@ -8,6 +8,7 @@ use crate::harness::{App, Folder, Gate, eventually, tidegate};
 
 mod api;
 mod crowds;
+mod described;
 mod over_tcp;
 
 fn gate() -> (App, Gate) {

@@ -20,12 +20,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::openapi::{methods, text};
 use super::operator::Operator;
 use super::over_tcp::{Guard, guard};
 use super::serving::{serve, small_bodies};
@@ -56,51 +58,77 @@ pub(super) async fn answer_over_tcp(listener: TcpListener, admin: Arc<Admin>) {
 }
 
 fn routes(admin: Arc<Admin>) -> Router {
-    let held_back = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/mode", get(mode::show).post(mode::set))
-        .route("/v1/reopen", post(reopen::set))
-        .route(
-            "/v1/known",
-            get(known::list).post(known::add).delete(known::remove),
-        )
-        .route(
-            "/v1/tenants",
-            get(tenants::list).post(tenants::set).delete(tenants::unset),
-        )
-        .route(
-            "/v1/blocks",
-            get(blocks::list).post(blocks::add).delete(blocks::remove),
-        )
-        .route("/v1/passes", get(passes::list).delete(passes::revoke))
-        .route("/v1/explain", get(explain::show))
-        .route("/v1/preview", get(preview::show))
-        .route("/v1/audit", get(audit::list))
-        .route("/v1/reload", post(reload))
-        .route("/v1/tail", get(tail::follow))
+    let all = |routes: Vec<(&'static str, MethodRouter<Arc<Admin>>)>| {
+        let router = Router::new();
+        routes.into_iter().fold(router, |router, (path, methods)| {
+            router.route(path, methods)
+        })
+    };
+    let held_back = all(held_back())
         .layer(from_fn(small_bodies))
         .route("/v1/known/import", post(known::import))
         .layer(from_fn_with_state(admin.clone(), upgrade::hold_back));
-    let others = Router::new()
-        .route("/v1/upgrade", post(upgrade::upgrade))
-        // Also during an upgrade: who has moved the file away does not ask twice.
-        .route("/v1/log/reopen", post(log::reopen))
-        .layer(from_fn(small_bodies));
+    let others = all(not_held_back()).layer(from_fn(small_bodies));
     held_back
         .merge(others)
-        .fallback(async || {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/reopen, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/audit, /v1/reload, /v1/log/reopen and /v1/upgrade",
-            )
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/reopen, /v1/known/import, /v1/reload, /v1/log/reopen and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
-            )
-        })
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
         .with_state(admin)
+}
+
+/// What an upgrade keeps from changing anything.
+fn held_back() -> Vec<(&'static str, MethodRouter<Arc<Admin>>)> {
+    vec![
+        ("/v1/status", get(status)),
+        ("/v1/openapi.json", get(description)),
+        ("/v1/mode", get(mode::show).post(mode::set)),
+        ("/v1/reopen", post(reopen::set)),
+        (
+            "/v1/known",
+            get(known::list).post(known::add).delete(known::remove),
+        ),
+        (
+            "/v1/tenants",
+            get(tenants::list).post(tenants::set).delete(tenants::unset),
+        ),
+        (
+            "/v1/blocks",
+            get(blocks::list).post(blocks::add).delete(blocks::remove),
+        ),
+        ("/v1/passes", get(passes::list).delete(passes::revoke)),
+        ("/v1/explain", get(explain::show)),
+        ("/v1/preview", get(preview::show)),
+        ("/v1/audit", get(audit::list)),
+        ("/v1/reload", post(reload)),
+        ("/v1/tail", get(tail::follow)),
+    ]
+}
+
+fn not_held_back() -> Vec<(&'static str, MethodRouter<Arc<Admin>>)> {
+    vec![
+        ("/v1/upgrade", post(upgrade::upgrade)),
+        // Who has moved the file away does not ask twice.
+        ("/v1/log/reopen", post(log::reopen)),
+    ]
+}
+
+async fn description() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], text())
+}
+
+async fn not_found() -> Problem {
+    let paths: Vec<&str> = methods().keys().map(String::as_str).collect();
+    let detail = format!("there are {}", paths.join(", "));
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn not_allowed(uri: Uri) -> Problem {
+    let taken = methods().get(uri.path()).map(|taken| taken.join(", "));
+    let detail = format!(
+        "this takes {}; /v1/openapi.json says what each does",
+        taken.unwrap_or_default()
+    );
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 async fn status(State(admin): Shared) -> Json<Status> {
@@ -256,5 +284,20 @@ fn shortened(changes: &[String]) -> String {
         None | Some(0) if named.is_empty() => "nothing".to_owned(),
         None | Some(0) => named.join("; "),
         Some(more) => format!("{}; and {more} more", named.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_is_described_and_there_is_each_that_is_described() {
+        let routed = held_back().into_iter().chain(not_held_back());
+        let mut routed: Vec<&str> = routed.map(|(path, _)| path).collect();
+        routed.push("/v1/known/import");
+        routed.sort_unstable();
+        let described: Vec<&str> = methods().keys().map(String::as_str).collect();
+        assert_eq!(routed, described);
     }
 }

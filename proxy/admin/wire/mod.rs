@@ -2,10 +2,12 @@
 
 mod blocks;
 mod explain;
+mod lists;
 mod tenants;
 
 pub use blocks::{BlockList, BlockRequest, Unblock};
 pub use explain::{ExplainQuery, Explanation, InFlight, Pass, Route, Tenant, Tokens, Use, Verdict};
+pub use lists::{AuditQuery, PrefixQuery, TenantQuery};
 pub use tenants::{ListedTenant, TenantList, TenantName, TenantRequest};
 
 use std::net::SocketAddr;
@@ -24,7 +26,7 @@ use crate::tenants::Moved;
 use crate::upgrade::Process;
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Status {
     /// The gate's version.
     pub version: String,
@@ -73,7 +75,7 @@ pub struct Status {
 }
 
 /// The admin side itself.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AdminSide {
     /// Where it is to be had over TCP.
     pub address: Option<SocketAddr>,
@@ -85,7 +87,7 @@ pub struct AdminSide {
 }
 
 /// One listener.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Listener {
     /// Its address, with the port that the system chose where none was configured.
     pub address: SocketAddr,
@@ -98,7 +100,7 @@ pub struct Listener {
 }
 
 /// A certificate of a listener.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Certificate {
     /// The file it was read from.
     pub chain: PathBuf,
@@ -107,7 +109,7 @@ pub struct Certificate {
 }
 
 /// Requests by how they ended.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Requests {
     /// The upstream's response reached the client.
     pub forwarded: u64,
@@ -124,7 +126,7 @@ pub struct Requests {
 }
 
 /// Connections now and so far.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Connections {
     /// Open now.
     pub open: u32,
@@ -143,7 +145,7 @@ pub struct Connections {
 }
 
 /// The limiter's table.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Clients {
     /// Buckets in use.
     pub tracked: usize,
@@ -154,7 +156,7 @@ pub struct Clients {
 }
 
 /// Known prefixes by source.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Known {
     /// In force: each once from files, and once from operators.
     pub prefixes: usize,
@@ -171,7 +173,7 @@ pub struct Known {
 }
 
 /// Blocked prefixes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Blocks {
     /// How many there are.
     pub blocks: usize,
@@ -180,7 +182,7 @@ pub struct Blocks {
 }
 
 /// Tenants by who says what they may use.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tenants {
     /// Listed names and credentials.
     pub listed: usize,
@@ -191,7 +193,7 @@ pub struct Tenants {
 }
 
 /// One upstream.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Upstream {
     /// Its name.
     pub name: String,
@@ -201,7 +203,7 @@ pub struct Upstream {
 }
 
 /// Lines of the access log by what became of them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Log {
     /// Written, or on their way.
     pub written: u64,
@@ -220,7 +222,7 @@ pub struct Log {
 }
 
 /// Messages of the gate by what became of them.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Messages {
     /// Written to the standard error.
     pub written: u64,
@@ -233,14 +235,14 @@ pub struct Messages {
 }
 
 /// The answer to `POST /v1/log/reopen`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LogReopened {
     /// The file that was opened anew; none when the log goes to the standard output.
     pub file: Option<PathBuf>,
 }
 
 /// `POST /v1/mode`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModeRequest {
     /// `observe`, `normal` or `known-only`.
@@ -264,7 +266,7 @@ pub struct ModeRequest {
 }
 
 /// What `GET /v1/preview` is asked: about a mode, or about a limit for each client.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewQuery {
     /// `normal` or `known-only`.
@@ -279,7 +281,7 @@ pub struct PreviewQuery {
 }
 
 /// `POST /v1/reopen`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReopenRequest {
     /// The shares of unknown clients to let in, one after the other: `5%`, `20%`. The last may be all.
@@ -294,7 +296,7 @@ pub struct ReopenRequest {
 }
 
 /// The answer to a change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Changed<T> {
     /// What is in force now.
     #[serde(flatten)]
@@ -313,7 +315,7 @@ impl<T> Changed<T> {
 }
 
 /// `POST /v1/known`, and `DELETE` with the prefix alone.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownRequest {
     /// An address or a prefix.
@@ -327,7 +329,7 @@ pub struct KnownRequest {
 }
 
 /// What `POST /v1/known/import` takes beside the prefixes, which are its body: one a line, or CSV.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportQuery {
     /// What errors call the body.
@@ -346,11 +348,11 @@ fn the_body() -> String {
 }
 
 /// The answer to an import.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Imported(pub Facts);
 
 /// `GET /v1/known`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KnownList {
     /// How many are in force, as in [`Known`].
     pub prefixes: usize,
@@ -359,7 +361,7 @@ pub struct KnownList {
 }
 
 /// `DELETE /v1/passes`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PassRequest {
     /// The number of a pass, or `all`.
@@ -367,7 +369,7 @@ pub struct PassRequest {
 }
 
 /// `POST /v1/reload`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReloadRequest {
     /// Reload although most of the known customers or tenants are gone from their files.
@@ -376,7 +378,7 @@ pub struct ReloadRequest {
 }
 
 /// The answer to `POST /v1/reload`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reloaded {
     /// A line for each value that is another one now.
     pub changes: Vec<String>,
@@ -391,7 +393,7 @@ pub const UPGRADE_SECONDS: u64 = 30;
 pub const MOST_UPGRADE_SECONDS: u64 = 50;
 
 /// `POST /v1/upgrade`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeRequest {
     /// Within which time the new process has to serve.

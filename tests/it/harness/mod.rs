@@ -18,6 +18,7 @@ mod load;
 mod multiplexed;
 mod names;
 mod promql;
+mod schema;
 mod tool;
 
 pub use app::{App, Reply, Request, read_head, unused_address};
@@ -31,6 +32,7 @@ pub use load::Load;
 pub use multiplexed::{Answer, Http2, Pending, request};
 pub use names::Names;
 pub use promql::selectors;
+pub use schema::Schemas;
 pub use tool::{Process, tool};
 
 use std::time::{Duration, Instant};
