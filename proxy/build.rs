@@ -24,12 +24,13 @@ use crate::learn::{Keeper, Learned};
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::mode::Switch;
-use crate::pass::{Keys, Passes, Revocations};
+use crate::pass::{Passes, Revocations};
 use crate::policy::Upstreams;
 use crate::prefixes::{self, Published};
 use crate::recent::{self, Recent};
-use crate::reload::{Reloader, Running, read_keys};
+use crate::reload::{Reloader, Running, Secrets};
 use crate::state::StateFile;
+use crate::tail::Tail;
 use crate::tenants::{Moved, Moves, Roster};
 use crate::top::{self, Top};
 
@@ -45,7 +46,7 @@ pub struct Inputs {
     pub room: Room,
     known: KnownFiles,
     roster: Roster,
-    keys: Option<Arc<Keys>>,
+    secrets: Secrets,
     listeners: Listeners,
 }
 
@@ -78,7 +79,7 @@ impl Inputs {
             room: descriptors::fit(&config)?,
             known: KnownFiles::read(&config.known.files)?,
             roster: Roster::read(&config)?,
-            keys: read_keys(&config)?,
+            secrets: Secrets::read(&config)?,
             listeners: Listeners::read(&config)?,
             config,
         })
@@ -99,7 +100,7 @@ impl Inputs {
             room,
             known,
             roster,
-            keys,
+            secrets,
             listeners,
         } = self;
         let directory = config.state.directory.clone();
@@ -111,7 +112,7 @@ impl Inputs {
         forget_ended(&moves, &config);
         moves.replace(moves.among(&roster));
         let (mode, log_config) = (config.mode, config.log.clone());
-        let running = Running::new(config, room.caps, upstreams, roster, keys);
+        let running = Running::new(config, room.caps, upstreams, roster, secrets);
         for warning in running.warnings().into_iter().chain(listeners.warnings()) {
             tracing::warn!("{warning}");
         }
@@ -143,6 +144,7 @@ impl Inputs {
                 log: AccessLog::new(log, log_config),
                 slow: Slow::default(),
                 top,
+                tail: Tail::default(),
             },
             recent,
             told,

@@ -22,13 +22,15 @@ use crate::policy::ClientRules;
 use crate::state::{StateError, StateFile};
 
 /// The mode in force, and everything an operator wants to know of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Record {
     /// The mode.
     #[serde(with = "by_name")]
+    #[schemars(with = "String")]
     pub mode: Mode,
     /// Which share of the unknown clients `known-only` lets in all the same.
     #[serde(with = "as_percentage", default)]
+    #[schemars(with = "String")]
     pub admit_unknown: Share,
     /// When it was set, in seconds since the epoch.
     pub since: u64,
@@ -40,6 +42,7 @@ pub struct Record {
     pub set_by: Option<String>,
     /// The mode that returns when it ends.
     #[serde(with = "by_name")]
+    #[schemars(with = "String")]
     pub before: Mode,
     /// How it opens by itself, when it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]

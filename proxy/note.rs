@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An end, a reason and an owner.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Note {
     /// When it ends, in seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -130,10 +130,20 @@ pub fn run(
         imports: tokio::sync::Mutex::default(),
         upgrades: Arc::default(),
         hangs: AtomicBool::default(),
-        previews: Arc::default(),
+        turns: admin::Kinds::default(),
+        places: admin::Listeners::default(),
+        refused: admin::Refused::default(),
+        tails: admin::Tails::default(),
     };
     let pulse = Pulse::of(traffic.handle().clone());
-    let admin = admin::start(admin, sockets.admin, sockets.metrics, ends, pulse)?;
+    let admin = admin::start(
+        admin,
+        sockets.admin,
+        sockets.admin_tcp,
+        sockets.metrics,
+        ends,
+        pulse,
+    )?;
     announce(&gate, &sockets.addresses);
     match predecessor {
         Some(before) => before.serving(),
@@ -166,6 +176,9 @@ fn announce(gate: &Gate, addresses: &Addresses) {
     }
     if let Some(metrics) = addresses.metrics {
         tracing::info!("metrics on http://{metrics}/metrics");
+    }
+    if let Some(admin) = addresses.admin {
+        tracing::info!("admin API on http://{admin}/, for who has the token");
     }
     tracing::info!(
         "mode {}, {} known prefixes",

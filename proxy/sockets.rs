@@ -17,6 +17,8 @@ pub struct Sockets {
     pub metrics: Option<TcpListener>,
     /// For operators.
     pub admin: Socket,
+    /// For operators, over TCP.
+    pub admin_tcp: Option<TcpListener>,
     /// Where they listen.
     pub addresses: Addresses,
 }
@@ -31,18 +33,14 @@ impl Sockets {
         mut predecessor: Option<&mut Predecessor>,
     ) -> anyhow::Result<Sockets> {
         let admin = open_admin(config, predecessor.as_deref_mut())?;
+        let mut own = |address: Option<SocketAddr>, key, take| {
+            let open = |address| open_tcp(address, key, predecessor.as_deref_mut(), take);
+            address.map(open).transpose()
+        };
+        let admin_tcp = admin_address(config);
+        let admin_tcp = own(admin_tcp, "admin.address", Inheritance::take_admin_tcp)?;
         let metrics = config.metrics.address;
-        let metrics = metrics
-            .map(|address| {
-                let before = predecessor.as_deref_mut();
-                open_tcp(
-                    address,
-                    "metrics.address",
-                    before,
-                    Inheritance::take_metrics,
-                )
-            })
-            .transpose()?;
+        let metrics = own(metrics, "metrics.address", Inheritance::take_metrics)?;
         let mut traffic = Vec::new();
         for listener in &config.listeners {
             let before = predecessor.as_deref_mut();
@@ -53,11 +51,16 @@ impl Sockets {
         let addresses = Addresses {
             listeners: traffic.iter().map(|(address, _)| *address).collect(),
             metrics: metrics.as_ref().map(TcpListener::local_addr).transpose()?,
+            admin: admin_tcp
+                .as_ref()
+                .map(TcpListener::local_addr)
+                .transpose()?,
         };
         Ok(Sockets {
             traffic,
             metrics,
             admin,
+            admin_tcp,
             addresses,
         })
     }
@@ -70,11 +73,15 @@ impl Sockets {
         let configured = config.listeners.iter().map(|listener| listener.address);
         let listeners = configured.zip(&self.traffic);
         let listeners = listeners.map(|(address, (_, socket))| Ok((address, socket.try_clone()?)));
-        let metrics = config.metrics.address.zip(self.metrics.as_ref());
-        let metrics = metrics.map(|(address, socket)| Ok((address, socket.try_clone()?)));
+        let copied = |address: Option<SocketAddr>, socket: &Option<TcpListener>| {
+            let both = address.zip(socket.as_ref());
+            let copy = both.map(|(address, socket)| Ok((address, socket.try_clone()?)));
+            copy.transpose().map_err(|error: io::Error| error)
+        };
         Ok(Inheritance {
             listeners: listeners.collect::<io::Result<_>>()?,
-            metrics: metrics.transpose().map_err(|error: io::Error| error)?,
+            metrics: copied(config.metrics.address, &self.metrics)?,
+            admin_tcp: copied(admin_address(config), &self.admin_tcp)?,
             admin: AdminSocket {
                 path: self.admin.path().to_owned(),
                 inode: self.admin.inode(),
@@ -82,6 +89,10 @@ impl Sockets {
             },
         })
     }
+}
+
+fn admin_address(config: &Config) -> Option<SocketAddr> {
+    config.admin.tcp.as_ref().map(|tcp| tcp.address)
 }
 
 fn open_admin(config: &Config, predecessor: Option<&mut Predecessor>) -> anyhow::Result<Socket> {

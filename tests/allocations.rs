@@ -30,6 +30,7 @@ use tidegate::pass::{Keys, Pass, Rules};
 use tidegate::policy::Policy;
 use tidegate::prefixes::PrefixSet;
 use tidegate::reason::Reason;
+use tidegate::tail::Event;
 use tidegate_config::{Config, MINIMAL, Mode, Share};
 
 thread_local! {
@@ -244,6 +245,38 @@ fn a_response_confirms_without_an_allocation() {
     let [accepted, dropped, _] = gate.learned.confirmations();
     assert_eq!(accepted + dropped, 10_002);
     assert!(dropped > 0, "the queue has no bound");
+}
+
+#[test]
+fn an_outcome_is_shown_to_who_looks_on_without_an_allocation() {
+    let gate = world::gate(PrefixSet::default());
+    let facts = Facts {
+        outcome: Outcome::Refused(Reason::RouteRate),
+        client: [192, 0, 2, 1].into(),
+        known: false,
+        method: "GET",
+        host: "shop.example.com",
+        path: &"/long".repeat(1000),
+        status: 429,
+        tenant: Some("acme"),
+        pass: None,
+        agent: None,
+        query: "",
+        upstream: None,
+        received: 0,
+        sent: 0,
+        duration: Duration::from_millis(1),
+    };
+    let show = || gate.account.tail.show(|| Event::request(&facts));
+    assert_eq!(counted(show).0, 0, "nobody looks");
+    let events = gate.account.tail.open();
+    show();
+    // More than there is room for.
+    for _ in 0..10_000 {
+        assert_eq!(counted(show).0, 0);
+    }
+    let arrived = events.try_iter().count() as u64;
+    assert_eq!(arrived + gate.account.tail.missed(), 10_001);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use tidegate::prefixes::{PrefixSet, Published};
 use tidegate::reason::Reason;
 use tidegate::recent::Recent;
 use tidegate::state::StateFile;
+use tidegate::tail::Tail;
 use tidegate::tenants::Roster;
 use tidegate::top::Top;
 use tidegate_config::Config;
@@ -104,6 +105,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         account: Account {
             slow: Slow::default(),
             top: Top::new().0,
+            tail: Tail::default(),
             metrics: Metrics::default(),
             log: AccessLog::new(log, config.log),
         },

@@ -51,11 +51,11 @@ mod syntax;
 use std::time::Duration;
 
 pub use checked::{
-    AddressFrom, Admin, Balance, Certificate, Client, ClientCertificates, Config, Connections,
-    Deadlines, Eject, HealthCheck, Ipv6Network, Known, KnownOnly, LONGEST_TENANT, Learn, LearnRule,
-    Limit, Listed, Listener, Log, LogFile, Metrics, Mode, Pass, Per, ProxyProtocol, Rate, Refusal,
-    Reopen, Rotate, Route, RouteLimit, SHA256, Sample, Server, State, Tenant, TenantFrom, Tier,
-    Upstream, default_admin_socket,
+    AddressFrom, Admin, AdminTcp, Balance, Certificate, Client, ClientCertificates, Config,
+    Connections, Deadlines, Eject, HealthCheck, Ipv6Network, Known, KnownOnly, LONGEST_TENANT,
+    Learn, LearnRule, Limit, Listed, Listener, Log, LogFile, Metrics, Mode, Pass, Per,
+    ProxyProtocol, Rate, Refusal, Reopen, Rotate, Route, RouteLimit, SHA256, Sample, Server, State,
+    Tenant, TenantFrom, Tier, Upstream, default_admin_socket,
 };
 pub use error::{Error, Place, Problem};
 pub use share::Share;

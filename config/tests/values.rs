@@ -71,6 +71,8 @@ rotate = { size = "64MiB", keep = 4 }
 query = true
 [admin]
 socket = "/run/tidegate/admin.sock"
+address = "127.0.0.1:9903"
+token_file = "/etc/tidegate/admin.token"
 [metrics]
 address = "127.0.0.1:9902"
 [state]

@@ -65,7 +65,8 @@ pub struct Line<'request> {
     sent: u64,
     #[serde(rename = "http.server.request.duration")]
     duration: f64,
-    sample_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate: Option<f64>,
 }
 
 /// The line of a connection that was closed at the door. There is no request yet.
@@ -82,7 +83,8 @@ struct ConnectionLine {
     listener: IpAddr,
     #[serde(rename = "network.local.port")]
     port: u16,
-    sample_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate: Option<f64>,
 }
 
 /// Samples outcomes and writes them.
@@ -132,8 +134,13 @@ impl AccessLog {
             Outcome::Failed(_) => (Class::Failed, sample.failed),
         };
         if self.is_sampled(class, rate) {
-            let query = Some(facts.query).filter(|asked| *query && !asked.is_empty());
-            self.write(class, &Line::new(facts, query, rate));
+            let line = Line::new(facts, jiff::Timestamp::now());
+            let line = Line {
+                query: Some(cut(facts.query)).filter(|asked| *query && !asked.is_empty()),
+                sample_rate: Some(rate),
+                ..line
+            };
+            self.write(class, &line);
         }
     }
 
@@ -142,15 +149,10 @@ impl AccessLog {
     pub(super) fn connection(&self, reason: DoorReason, client: IpAddr, listener: SocketAddr) {
         let rate = self.rate(&self.connections, client, self.config.load().sample.refused);
         if self.is_sampled(Class::Connection, rate) {
+            let line = ConnectionLine::new(reason, client, listener, jiff::Timestamp::now());
             let line = ConnectionLine {
-                time: jiff::Timestamp::now(),
-                event: "connection",
-                outcome: "refused",
-                reason: reason.label(),
-                client,
-                listener: listener.ip(),
-                port: listener.port(),
-                sample_rate: rate,
+                sample_rate: Some(rate),
+                ..line
             };
             self.write(Class::Connection, &line);
         }
@@ -174,26 +176,67 @@ impl AccessLog {
 
     fn write(&self, class: Class, line: &impl Serialize) {
         let mut text = Vec::with_capacity(512);
-        if serde_json::to_writer(&mut text, line).is_ok() {
-            text.push(b'\n');
+        if append(&mut text, line) {
             self.writer.line(class, text);
         }
     }
 }
 
+fn append(out: &mut Vec<u8>, line: &impl Serialize) -> bool {
+    let written = serde_json::to_writer(&mut *out, line).is_ok();
+    out.push(b'\n');
+    written
+}
+
+/// Writes the line of a request that stands for itself alone.
+pub(crate) fn write_request(out: &mut Vec<u8>, time: jiff::Timestamp, facts: &Facts) {
+    append(out, &Line::new(facts, time));
+}
+
+/// As [`write_request`], of a connection that was closed at the door.
+pub(crate) fn write_connection(
+    out: &mut Vec<u8>,
+    time: jiff::Timestamp,
+    reason: DoorReason,
+    client: IpAddr,
+    listener: SocketAddr,
+) {
+    append(out, &ConnectionLine::new(reason, client, listener, time));
+}
+
+impl ConnectionLine {
+    fn new(
+        reason: DoorReason,
+        client: IpAddr,
+        listener: SocketAddr,
+        time: jiff::Timestamp,
+    ) -> Self {
+        ConnectionLine {
+            time,
+            event: "connection",
+            outcome: "refused",
+            reason: reason.label(),
+            client,
+            listener: listener.ip(),
+            port: listener.port(),
+            sample_rate: None,
+        }
+    }
+}
+
 impl<'request> Line<'request> {
-    fn new(facts: &Facts<'request>, query: Option<&'request str>, sample_rate: f64) -> Self {
+    fn new(facts: &Facts<'request>, time: jiff::Timestamp) -> Self {
         let (outcome, reason) = facts.outcome.labels();
         let stages = facts.upstream.map(|asked| asked.stages);
         Line {
-            time: jiff::Timestamp::now(),
+            time,
             outcome,
             reason,
             client: facts.client,
             method: cut(facts.method),
             host: cut(facts.host),
             path: cut(facts.path),
-            query: query.map(cut),
+            query: None,
             status: facts.status,
             tenant: facts.tenant.map(cut),
             pass: facts.pass,
@@ -205,7 +248,7 @@ impl<'request> Line<'request> {
             received: facts.received,
             sent: facts.sent,
             duration: seconds(facts.duration),
-            sample_rate,
+            sample_rate: None,
         }
     }
 }
@@ -255,7 +298,11 @@ mod tests {
             sent: u64::MAX,
             duration: DAY,
         };
-        let line = Line::new(&facts, Some(facts.query), 0.000_123);
+        let line = Line {
+            query: Some(cut(facts.query)),
+            sample_rate: Some(0.000_123),
+            ..Line::new(&facts, jiff::Timestamp::now())
+        };
         let length = serde_json::to_vec(&line).unwrap().len();
         let allowance = Allowance::new(1024);
         assert!(allowance.take(Class::Failed, length), "{length} bytes");

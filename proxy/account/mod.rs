@@ -21,6 +21,7 @@ mod would_refuse;
 mod writer;
 
 pub use access::{AccessLog, Line};
+pub(crate) use access::{write_connection, write_request};
 pub use allowance::Allowance;
 pub use closing::Closing;
 pub use counts::{Class, Counts, Tallied, Tally};
@@ -39,6 +40,7 @@ use tidegate_config::Mode;
 use crate::door::DoorReason;
 use crate::pass::Id;
 use crate::reason::Reason;
+use crate::tail::{Event, Tail};
 use crate::top::Top;
 
 /// How an accounted request ended.
@@ -144,6 +146,8 @@ pub struct Account {
     pub slow: Slow,
     /// Who sends the most.
     pub top: Top,
+    /// Who looks on.
+    pub tail: Tail,
 }
 
 impl Account {
@@ -153,6 +157,7 @@ impl Account {
             .request(facts.outcome, facts.duration, facts.known);
         self.log.request(facts);
         self.top.ended(facts);
+        self.tail.show(|| Event::request(facts));
         // How long a tunnel was open says nothing about the app.
         if facts.outcome == Outcome::Forwarded && facts.status != 101 {
             self.slow.add(facts.duration);
@@ -190,5 +195,7 @@ impl Account {
         self.metrics.refused_connection(reason);
         self.log.connection(reason, client, listener);
         self.top.closed(client);
+        self.tail
+            .show(|| Event::connection(reason, client, listener));
     }
 }

@@ -1,24 +1,22 @@
-//! The other end of the admin socket, for the verbs of the command line.
+//! The other end of the admin API, for the verbs of the command line.
 
 use std::error::Error;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use super::Problem;
+use super::{Problem, Target, TokenError};
 
 /// How long an answer may take; a reload looks names up, which has its own deadline.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,28 +31,31 @@ const LONGEST: usize = 65_534;
 /// Speaks to one gate.
 #[derive(Clone, Debug)]
 pub struct Client {
-    socket: PathBuf,
+    target: Target,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing listens at the socket.
+    /// Nothing listens there.
     #[error(
-        "no gate answers at {socket} ({problem}); start one with `tidegate run`, or name its socket with --admin"
+        "no gate answers at {gate} ({problem}); start one with `tidegate run`, or name its socket with --admin"
     )]
     Absent {
-        /// The socket.
-        socket: PathBuf,
+        /// Where it should be.
+        gate: String,
         /// What the system said.
         problem: io::Error,
     },
     /// The socket is somebody else's.
-    #[error("{socket}: permission denied; run this as the user that runs the gate, or as root")]
+    #[error("{gate}: permission denied; run this as the user that runs the gate, or as root")]
     Denied {
-        /// The socket.
-        socket: PathBuf,
+        /// Where it should be.
+        gate: String,
     },
+    /// There is no token to show.
+    #[error("the token: {0}")]
+    Token(#[from] TokenError),
     /// No URI has room for what is asked.
     #[error("this is too long to be asked about: {length} bytes, and {LONGEST} can be")]
     TooLong {
@@ -65,21 +66,19 @@ pub enum ClientError {
     #[error("{}", .0.detail)]
     Refused(Problem),
     /// The gate did not answer in time, or not in a way that can be understood.
-    #[error("the gate at {socket} did not answer: {problem}")]
+    #[error("the gate at {gate} did not answer: {problem}")]
     Broken {
-        /// The socket.
-        socket: PathBuf,
+        /// Where it should be.
+        gate: String,
         /// What went wrong.
         problem: String,
     },
 }
 
 impl Client {
-    /// A client of the gate with this admin socket.
-    pub fn new(socket: &Path) -> Self {
-        Client {
-            socket: socket.to_owned(),
-        }
+    /// A client of the gate that answers there.
+    pub fn new(target: Target) -> Self {
+        Client { target }
     }
 
     /// Asks for something.
@@ -153,9 +152,27 @@ impl Client {
         self.request(Method::POST, &uri, Pieces::read(from), LONGEST_STREAM)
     }
 
+    /// Reads an answer of lines that goes on until the gate ends it.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; or what `each` says.
+    pub fn follow(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let query = serde_urlencoded::to_string(query)?;
+        let uri = format!("{path}?{query}");
+        let lines = self.lines(&uri, each);
+        runtime()
+            .map_err(|error| self.broken(error))?
+            .block_on(lines)
+    }
+
     fn broken(&self, problem: impl ToString) -> ClientError {
         ClientError::Broken {
-            socket: self.socket.clone(),
+            gate: self.target.shown(),
             problem: problem.to_string(),
         }
     }
@@ -171,23 +188,47 @@ impl Client {
         T: DeserializeOwned,
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| self.broken(error))?;
+        let runtime = runtime().map_err(|error| self.broken(error))?;
         let answer = async {
             tokio::time::timeout(deadline, self.exchange(method, path, body))
                 .await
                 .map_err(|_| self.broken(format!("nothing within {} s", deadline.as_secs())))?
         };
         let (status, bytes) = runtime.block_on(answer)?;
-        if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| self.broken(error));
+        match status.is_success() {
+            true => serde_json::from_slice(&bytes).map_err(|error| self.broken(error)),
+            false => Err(self.refused(status, &bytes)),
         }
-        match serde_json::from_slice(&bytes) {
-            Ok(problem) => Err(ClientError::Refused(problem)),
-            Err(_) => Err(self.broken(status)),
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        let problem = serde_json::from_slice(body);
+        problem.map_or_else(|_| self.broken(status), ClientError::Refused)
+    }
+
+    async fn lines(
+        &self,
+        uri: &str,
+        mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let response = self.response(Method::GET, uri, Full::default()).await?;
+        let (status, mut body) = (response.status(), response.into_body());
+        if !status.is_success() {
+            let problem = body.collect().await.map_err(|error| self.broken(error))?;
+            return Err(self.refused(status, &problem.to_bytes()).into());
         }
+        let mut text = Vec::new();
+        while let Some(part) = body.frame().await {
+            let part = part.map_err(|error| self.broken(error))?;
+            text.extend(part.into_data().unwrap_or_default());
+            let whole = memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1);
+            let rest = text.split_off(whole);
+            for line in text.split_inclusive(|byte| *byte == b'\n') {
+                each(line)?;
+            }
+            text = rest;
+        }
+        Ok(())
     }
 
     async fn exchange<B>(
@@ -199,37 +240,45 @@ impl Client {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let stream =
-            UnixStream::connect(&self.socket)
-                .await
-                .map_err(|problem| match problem.kind() {
-                    io::ErrorKind::PermissionDenied => ClientError::Denied {
-                        socket: self.socket.clone(),
-                    },
-                    _ => ClientError::Absent {
-                        socket: self.socket.clone(),
-                        problem,
-                    },
-                })?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| self.broken(error))?;
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "admin")
-            .header("content-type", "application/json")
-            .body(body)
-            .map_err(|error| self.broken(error))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| self.broken(error))?;
+        let response = self.response(method, path, body).await?;
         let status = response.status();
         let body = response.into_body().collect().await;
         Ok((status, body.map_err(|error| self.broken(error))?.to_bytes()))
     }
+
+    /// The beginning of an answer.
+    async fn response<B>(
+        &self,
+        method: Method,
+        path: &str,
+        body: B,
+    ) -> Result<Response<Incoming>, ClientError>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let stream = self.target.connect().await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(error))?;
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.target.host())
+            .header("content-type", "application/json");
+        if let Some(authorization) = self.target.authorization()? {
+            request = request.header("authorization", authorization);
+        }
+        let request = request.body(body).map_err(|error| self.broken(error))?;
+        let response = sender.send_request(request).await;
+        response.map_err(|error| self.broken(error))
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 /// A body that is read by another thread, so that one which is slow to come keeps nothing else from

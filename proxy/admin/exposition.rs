@@ -6,26 +6,26 @@ use std::sync::atomic::Ordering::Relaxed;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
 use super::Admin;
-use super::bounded::Bounded;
+use super::serving::{serve, small_bodies};
 use crate::account::Scrape;
 
 /// Answers until the admin side ends.
-pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+pub(super) async fn answer(listener: TcpListener, admin: Arc<Admin>) {
     let left = admin.ending.left();
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(alive))
         .route("/readyz", get(ready))
-        .with_state(admin);
-    let serving = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(left);
-    if let Err(error) = serving.await {
-        tracing::error!("the metrics listener ended: {error}");
-    }
+        .layer(from_fn(small_bodies))
+        .with_state(admin.clone());
+    let places = admin.places.metrics.clone();
+    serve(listener, routes, places, left).await;
 }
 
 /// Whether this process had better be ended: never because of load, as a thread that works moves.
@@ -46,6 +46,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let _turn = admin.turns.scrapes.next().await;
     let gate = &admin.gate;
     let policy = gate.policy.load();
     let scrape = Scrape {

@@ -9,6 +9,7 @@ use tidegate_limit::Table;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Admin;
+use super::over_tcp::Told;
 use super::reopening::Seen;
 use super::wire::Requests;
 use crate::audit::Change;
@@ -286,6 +287,7 @@ pub(super) async fn keep(admin: Arc<Admin>) {
     let mut count: u64 = 0;
     let mut announced = None;
     let mut seen = Seen::default();
+    let mut told = Told::default();
     let mut jumps = clock::Jumps::from_now();
     audit_start(&admin);
     loop {
@@ -312,6 +314,10 @@ pub(super) async fn keep(admin: Arc<Admin>) {
             announce_end(&admin, now, &mut announced);
             seen.look(&admin, now);
             return_tenants(&admin, now);
+            if let Some(refused) = told.due(&admin.refused, now) {
+                tracing::warn!("admin API: {refused}");
+                audit(&admin, Change::plain("admin", refused));
+            }
         }
         if count % SWEEP == SWEEP - 1 {
             let gate = gate.clone();

@@ -4,20 +4,34 @@
 //! that it answers during the worst flood.
 
 mod api;
-mod bounded;
 mod client;
 mod exposition;
 mod housekeeping;
 mod notifying;
+mod openapi;
+mod operator;
+mod over_tcp;
+mod places;
 mod problem;
 mod reopening;
+mod serving;
 mod socket;
+mod tails;
+mod target;
+mod token;
+mod turns;
 pub mod wire;
 
 pub use client::{Client, ClientError};
 pub use housekeeping::{Rates, Tracked};
+pub use openapi::document as openapi;
+pub use over_tcp::{Refusals, Refused};
 pub use problem::Problem;
 pub use socket::Socket;
+pub use tails::Tails;
+pub use target::Target;
+pub use token::{Token, TokenError};
+pub use turns::Turns;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -42,6 +56,7 @@ use crate::recent;
 use crate::reload::Reloader;
 use crate::top;
 use crate::upgrade::{Earlier, Upgrader};
+use places::Places;
 
 /// Where the gate listens, as it turned out: port 0 has become a port.
 #[derive(Clone, Debug)]
@@ -50,6 +65,8 @@ pub struct Addresses {
     pub listeners: Vec<SocketAddr>,
     /// For metrics.
     pub metrics: Option<SocketAddr>,
+    /// For operators, over TCP.
+    pub admin: Option<SocketAddr>,
 }
 
 /// What the admin side reads and sets.
@@ -91,12 +108,44 @@ pub struct Admin {
     pub imports: Mutex<()>,
     /// Where the state files are.
     pub directory: PathBuf,
-    /// One preview at a time: each reads everything that was in the last hour.
-    pub previews: Arc<Mutex<()>>,
     /// Whether the traffic did not move when it was last looked at.
     pub hangs: AtomicBool,
+    /// Of whoever asks for it, one at a time.
+    pub turns: Kinds,
+    /// The places of its connections.
+    pub places: Listeners,
+    /// Who looks on.
+    pub tails: Tails,
+    /// What was refused over TCP.
+    pub refused: Refused,
     /// One upgrade at a time.
     pub upgrades: Arc<Mutex<()>>,
+}
+
+/// Turns to ask what costs something, by kind, so that an expensive one holds up no cheap one.
+#[derive(Debug, Default)]
+pub struct Kinds {
+    status: Turns,
+    scrapes: Turns,
+    /// What goes through all entries of something.
+    lists: Turns,
+    /// What goes through everything that was in the last hour.
+    previews: Turns,
+}
+
+/// The places of each listener of the admin side.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    socket: Arc<Places>,
+    tcp: Arc<Places>,
+    metrics: Arc<Places>,
+}
+
+impl Listeners {
+    /// Connections that were ended because others needed their places.
+    fn ended(&self) -> u64 {
+        self.socket.ended() + self.tcp.ended() + self.metrics.ended()
+    }
 }
 
 /// Why the gate ends.
@@ -142,9 +191,9 @@ impl Ending {
         *self.leaving.borrow()
     }
 
-    /// Ends once the admin side has to stop accepting.
-    fn left(&self) -> impl Future<Output = ()> + Send + 'static {
-        until(self.leaving.subscribe())
+    /// True once the admin side has to stop accepting.
+    fn left(&self) -> watch::Receiver<bool> {
+        self.leaving.subscribe()
     }
 }
 
@@ -243,6 +292,7 @@ pub struct Running {
 pub fn start(
     admin: Admin,
     socket: Socket,
+    tcp: Option<TcpListener>,
     metrics: Option<TcpListener>,
     ends: mpsc::Receiver<End>,
     pulse: Pulse,
@@ -257,11 +307,16 @@ pub fn start(
     let admin = Arc::new(admin);
     let (stop, stopped) = watch::channel(false);
     let guard = runtime.enter();
-    let answering = tokio::spawn(api::serve(socket.listener()?, admin.clone()));
+    let answering = tokio::spawn(api::answer(socket.listener()?, admin.clone()));
+    if let Some(tcp) = tcp {
+        let listener = tokio::net::TcpListener::from_std(tcp).context("admin.address")?;
+        tokio::spawn(api::answer_over_tcp(listener, admin.clone()));
+    }
     if let Some(metrics) = metrics {
         let listener = tokio::net::TcpListener::from_std(metrics).context("metrics.address")?;
-        tokio::spawn(exposition::serve(listener, admin.clone()));
+        tokio::spawn(exposition::answer(listener, admin.clone()));
     }
+    tokio::spawn(tails::tell(admin.clone()));
     tokio::spawn(housekeeping::keep(admin.clone()));
     tokio::spawn(housekeeping::watch(admin.clone()));
     tokio::spawn(housekeeping::write_again(admin.clone()));

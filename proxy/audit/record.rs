@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::note::Note;
 
 /// A change of what the gate does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Record {
     /// When, in seconds since the epoch.
     pub time: u64,
@@ -65,7 +65,7 @@ impl Change {
 }
 
 /// What went through the gate, over some seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Traffic {
     /// Requests a second that reached an app and came back.
     pub forwarded: f64,

@@ -12,8 +12,26 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn schema() -> anyhow::Result<()> {
-    output::json(&tidegate_config::schema())
+#[derive(Debug, clap::Args)]
+pub(crate) struct Schema {
+    /// Of what
+    #[arg(value_enum, default_value_t = Of::Config)]
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Of {
+    /// The configuration, as a JSON schema
+    Config,
+    /// The admin API, as OpenAPI
+    Api,
+}
+
+pub(super) fn schema(asked: &Schema) -> anyhow::Result<()> {
+    match asked.of {
+        Of::Config => output::json(&tidegate_config::schema()),
+        Of::Api => output::json(&crate::admin::openapi()),
+    }
 }
 
 pub(super) fn completions(arguments: &Arguments) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ mod reopen;
 mod report;
 mod run;
 mod status;
+mod tail;
 mod tenant;
 mod top;
 mod upgrade;
@@ -26,9 +27,10 @@ mod validate;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::admin::Client;
+use crate::admin::{Client, Target, TokenError};
 use crate::listener::CertificateError;
 use crate::lists::ListError;
 use crate::pass::KeyError;
@@ -49,9 +51,18 @@ pub(crate) struct Cli {
     #[arg(short, long, value_enum, default_value_t = Format::Human, global = true)]
     output: Format,
 
-    /// The admin socket of the gate to speak to
+    /// The admin socket of the gate to speak to, or its address: http://127.0.0.1:9903
     #[arg(long, value_name = "SOCKET", env = "TIDEGATE_ADMIN", global = true)]
     admin: Option<PathBuf>,
+
+    /// The file with the token, where the gate is spoken to at an address
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDEGATE_ADMIN_TOKEN_FILE",
+        global = true
+    )]
+    admin_token_file: Option<PathBuf>,
 
     #[command(subcommand)]
     verb: Verb,
@@ -103,6 +114,8 @@ pub(crate) enum Verb {
     Top(top::Arguments),
     /// Write down what an incident was, as Markdown: traffic, changes, upstreams, who sent the most
     Report(report::Arguments),
+    /// Watch what is decided, as it happens
+    Tail(tail::Arguments),
     /// Have the log's file opened anew
     #[command(subcommand)]
     Log(log::Verb),
@@ -110,8 +123,8 @@ pub(crate) enum Verb {
     Audit(audit::Arguments),
     /// Exit with 0 when the gate serves, with 1 when it does not
     Healthcheck,
-    /// Print the JSON schema of the configuration
-    Schema,
+    /// Print the JSON schema of the configuration, or the OpenAPI description of the admin API
+    Schema(generated::Schema),
     /// Print a completion script for a shell
     Completions(generated::Arguments),
     /// Print the manual page
@@ -121,22 +134,32 @@ pub(crate) enum Verb {
 /// What a verb has to work with.
 pub(crate) struct Context {
     pub(crate) format: Format,
-    pub(crate) admin: Option<PathBuf>,
+    /// The gate that is named.
+    pub(crate) admin: Option<Target>,
 }
 
 impl Context {
     pub(crate) fn client(&self) -> Client {
-        let socket = self.admin.clone();
-        Client::new(&socket.unwrap_or_else(tidegate_config::default_admin_socket))
+        let usual = || Target::Socket(tidegate_config::default_admin_socket());
+        Client::new(self.admin.clone().unwrap_or_else(usual))
     }
 }
 
 /// Does what the arguments ask for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let token_file = cli.admin_token_file.as_deref();
+    let admin = cli.admin.as_deref();
+    let admin = admin.map(|name| Target::named(name, token_file));
+    let admin = admin.transpose().unwrap_or_else(|right| {
+        let right = format!("--admin {right}");
+        Cli::command()
+            .error(ErrorKind::ValueValidation, right)
+            .exit()
+    });
     let context = Context {
         format: cli.output,
-        admin: cli.admin,
+        admin,
     };
     match dispatch(cli.verb, &context) {
         Ok(code) => code,
@@ -146,6 +169,7 @@ pub fn main() -> ExitCode {
             let invalid = error.is::<tidegate_config::Error>()
                 || error.is::<ListError>()
                 || error.is::<KeyError>()
+                || error.is::<TokenError>()
                 || error.is::<CertificateError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }
@@ -171,10 +195,11 @@ fn dispatch(verb: Verb, context: &Context) -> anyhow::Result<ExitCode> {
         Verb::Explain(arguments) => explain::run(arguments, context)?,
         Verb::Top(arguments) => top::run(&arguments, context)?,
         Verb::Report(arguments) => report::run(&arguments, context)?,
+        Verb::Tail(arguments) => tail::run(arguments, context)?,
         Verb::Log(verb) => log::run(verb, context)?,
         Verb::Audit(arguments) => audit::run(&arguments, context)?,
         Verb::Healthcheck => return healthcheck::run(context),
-        Verb::Schema => generated::schema()?,
+        Verb::Schema(of) => generated::schema(&of)?,
         Verb::Completions(arguments) => generated::completions(&arguments)?,
         Verb::Man => generated::man()?,
     }

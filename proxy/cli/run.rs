@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{io, thread};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, raise};
 use tidegate_config::{Config, Log, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Context;
 use crate::account::{Allowance, Messages};
+use crate::admin::Target;
 use crate::server;
 use crate::upgrade::{Origin, Predecessor};
 
@@ -70,9 +71,15 @@ fn serve(
         Some(file) => Config::load(file)?,
         None => Config::embedded(arguments.listen, &arguments.upstream)?,
     };
-    if let Some(socket) = &context.admin {
-        config.admin.socket.clone_from(socket);
-        config.admin.is_named = true;
+    match &context.admin {
+        Some(Target::Socket(socket)) => {
+            config.admin.socket.clone_from(socket);
+            config.admin.is_named = true;
+        }
+        Some(Target::Tcp { .. }) => bail!(
+            "--admin (or TIDEGATE_ADMIN) names the socket of a gate that is run; an address is configured with admin.address and admin.token_file"
+        ),
+        None => {}
     }
     if arguments.config.is_none() {
         tracing::info!(

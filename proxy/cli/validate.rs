@@ -10,7 +10,7 @@ use crate::known::KnownFiles;
 use crate::limits::Limits;
 use crate::listener::Listeners;
 use crate::policy::{Policy, Upstreams};
-use crate::reload::read_keys;
+use crate::reload::Secrets;
 use crate::tenants::Roster;
 
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let config = Config::load(&arguments.file)?;
     KnownFiles::read(&config.known.files)?;
     let roster = Roster::read(&config)?;
-    read_keys(&config)?;
+    Secrets::read(&config)?;
     let listeners = Listeners::read(&config)?.warnings();
     let warnings = config.warnings.iter().chain(&roster.warnings);
     let warnings: Vec<&String> = warnings.chain(&listeners).collect();

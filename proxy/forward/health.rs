@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 
 /// How an upstream has been doing. Times are seconds since the epoch, zero for never.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     /// The servers that requests are spread over.
     pub addresses: Vec<ServerHealth>,
@@ -44,7 +44,7 @@ impl Health {
 }
 
 /// How one server has been doing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServerHealth {
     /// Where it is.
     pub address: SocketAddr,

@@ -15,9 +15,10 @@ use crate::prefixes::{self, Added, BookError, Layers, PrefixSet, read_prefix};
 use crate::state::{StateError, StateFile};
 
 /// One line of `known list`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Entry {
     /// The prefix.
+    #[schemars(with = "String")]
     pub prefix: IpNet,
     /// `operator`, `learned`, `import` with its number, or the file it stands in.
     pub source: String,

@@ -34,7 +34,8 @@ pub struct Import {
 }
 
 /// What holds for everything that was imported at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(inline)]
 pub struct Facts {
     /// Its number: the later one is higher.
     pub number: u64,

@@ -15,7 +15,7 @@ const FORGOTTEN: u8 = 2;
 const CLOCK: u8 = 3;
 
 /// When a prefix was confirmed, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Confirmed {
     /// The first time, in seconds since the epoch.
     pub first: u64,

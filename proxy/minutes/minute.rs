@@ -10,7 +10,7 @@ use crate::forward::{Health, State};
 use crate::top::Sources;
 
 /// `GET /v1/report`: what an incident was.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// From when on, in seconds since the epoch.
     pub from: u64,
@@ -25,7 +25,7 @@ pub struct Report {
 }
 
 /// A minute.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Minute {
     /// Its end, in seconds since the epoch.
     pub until: u64,
@@ -48,7 +48,7 @@ pub struct Minute {
 }
 
 /// Requests by how they ended; those that were not served by reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ends {
     /// Served.
     pub forwarded: u64,
@@ -59,7 +59,7 @@ pub struct Ends {
 }
 
 /// What was the matter with an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UpstreamMinute {
     /// Its name.
     pub name: String,

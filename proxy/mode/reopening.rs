@@ -6,10 +6,11 @@ use tidegate_config::{Mode, Share};
 use super::{Record, Switch, as_percentages};
 
 /// How `known-only` opens by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reopening {
     /// The shares of unknown clients to let in, one after the other, each more than the one before.
     #[serde(with = "as_percentages")]
+    #[schemars(with = "Vec<String>")]
     pub steps: Vec<Share>,
     /// Seconds of calm before each step but the first.
     pub every: u64,

@@ -25,7 +25,7 @@ pub struct Revoked {
 }
 
 /// What was revoked, as it is written down and told.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevokedList {
     /// When all were revoked last, in milliseconds since 1970: no two times are the same, so that no
     /// pass of an earlier one is believed. Zero when they never were.

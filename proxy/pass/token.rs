@@ -25,7 +25,19 @@ const WHOLE: usize = CONTENT + TAG;
 pub(super) const TEXT: usize = WHOLE / 3 * 4;
 
 /// The number of a pass. As text it has 24 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct Id([u8; ID]);
 

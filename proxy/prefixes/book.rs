@@ -18,9 +18,10 @@ pub const MAX_ADDED: usize = 100_000;
 const MAX_REASON: usize = 256;
 
 /// An entry that an operator added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Added {
     /// The prefix.
+    #[schemars(with = "String")]
     pub prefix: IpNet,
     /// Its end, reason and owner.
     #[serde(flatten)]

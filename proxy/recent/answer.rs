@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::crowd::Sum;
 
 /// `GET /v1/preview`: what would have been refused in the last 1, 10 and 60 minutes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Preview {
     /// Known prefixes now.
     pub known: usize,
@@ -17,7 +17,7 @@ pub struct Preview {
 }
 
 /// How much of something would have been refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Share {
     /// All that there was.
     pub all: u64,
@@ -44,7 +44,7 @@ impl Share {
 }
 
 /// A tenant or a prefix of which requests would have been refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Named<T> {
     /// Which.
     pub name: T,
@@ -56,7 +56,7 @@ pub struct Named<T> {
 }
 
 /// What would have been refused in some time.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Window {
     /// The time that was asked for.
     pub minutes: u64,
@@ -83,7 +83,9 @@ pub struct Window {
     /// The tenants with the most that would have been refused; by what was known at the time.
     pub tenants: Vec<Named<String>>,
     /// The networks with the most, or the one client in it that nearly all of it came from.
+    #[schemars(with = "Vec<Named<String>>")]
     pub prefixes: Vec<Named<IpNet>>,
     /// The customers with the most that would have been refused, and that `known add` would let in.
+    #[schemars(with = "Vec<Named<String>>")]
     pub rescue: Vec<Named<IpNet>>,
 }

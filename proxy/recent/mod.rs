@@ -30,6 +30,8 @@ use arrayvec::ArrayString;
 use ipnet::IpNet;
 use tidegate_limit::Key;
 
+use crate::cut::cut;
+
 /// Events that may wait to be taken over: those of a tenth of a second at 160,000 a second.
 const QUEUE: usize = 16_384;
 
@@ -177,10 +179,4 @@ impl Totals {
             closed: each(self.closed, other.closed),
         }
     }
-}
-
-fn cut(name: &str) -> Name {
-    let end = name.floor_char_boundary(Name::new_const().capacity());
-    let cut = name.get(..end).unwrap_or_default();
-    Name::from(cut).unwrap_or_default()
 }

@@ -1,9 +1,11 @@
 //! A new configuration: file -> policy -> swap, or keep the last good one and say why.
 
+mod secrets;
 mod summary;
 mod tenants;
 mod watching;
 
+pub use secrets::Secrets;
 pub use tenants::{MoveError, Placed};
 pub use watching::Watched;
 
@@ -16,6 +18,7 @@ use arc_swap::ArcSwap;
 use tidegate_config::Config;
 use tokio::runtime::Handle;
 
+use crate::admin::Token;
 use crate::admin::wire::Reloaded;
 use crate::build::resolved_upstreams;
 use crate::descriptors;
@@ -25,7 +28,7 @@ use crate::known::{Customers, KnownFiles};
 use crate::limits::Limits;
 use crate::listener;
 use crate::notify;
-use crate::pass::{self, KeyError, Keys};
+use crate::pass;
 use crate::policy::{Caps, Policy, Upstreams};
 use crate::tenants::{Moved, Moves, Roster};
 use crate::written::Written;
@@ -55,8 +58,7 @@ pub struct Running {
     caps: Caps,
     upstreams: Upstreams,
     roster: Roster,
-    /// What signs passes.
-    keys: Option<Arc<Keys>>,
+    secrets: Secrets,
     /// The file as it was, to say what is different.
     written: Written,
 }
@@ -68,7 +70,7 @@ impl Running {
         caps: Caps,
         upstreams: Upstreams,
         roster: Roster,
-        keys: Option<Arc<Keys>>,
+        secrets: Secrets,
     ) -> Self {
         let written = config.source.as_deref().map(Written::read);
         Running {
@@ -76,7 +78,7 @@ impl Running {
             caps,
             upstreams,
             roster,
-            keys,
+            secrets,
             written: written.unwrap_or_default(),
         }
     }
@@ -91,9 +93,7 @@ impl Running {
     fn changes(&self, next: &Running) -> Vec<String> {
         let mut changes = self.written.changes(&next.written);
         changes.extend(self.roster.changes(&next.roster));
-        if self.keys != next.keys && self.keys.is_some() && next.keys.is_some() {
-            changes.push("known.pass.key_file: its keys are others".to_owned());
-        }
+        changes.extend(self.secrets.changes(&next.secrets));
         changes
     }
 
@@ -120,7 +120,12 @@ impl Running {
     /// See [`Policy::new`].
     pub fn policy(&self, moves: &[Moved], limits: &Limits) -> anyhow::Result<Policy> {
         let asked = Policy::new(&self.config, &self.upstreams, &self.roster, moves, limits)?;
-        let keyed = self.config.known.pass.as_ref().zip(self.keys.clone());
+        let keyed = self
+            .config
+            .known
+            .pass
+            .as_ref()
+            .zip(self.secrets.keys.clone());
         let pass = keyed.map(|(pass, keys)| pass::Rules::new(pass, keys, limits));
         let pass = pass.transpose();
         Ok(Policy {
@@ -195,7 +200,7 @@ impl Reloader {
         refuse_static_changes(&running.config, &config)?;
         let known = KnownFiles::read(&config.known.files)?;
         let roster = Roster::read(&config)?;
-        let keys = read_keys(&config)?;
+        let secrets = Secrets::read(&config)?;
         let listeners = self.gate.listeners.read_again(&config)?;
         if !force {
             let shrunk = self.known.files().refuse_shrunk(&known);
@@ -204,7 +209,7 @@ impl Reloader {
         }
         let upstreams = resolved_upstreams(&config, &running.upstreams, &self.runtime);
         let caps = descriptors::fit(&config)?.caps;
-        let next = Running::new(config, caps, upstreams, roster, keys);
+        let next = Running::new(config, caps, upstreams, roster, secrets);
         let mut changes = running.changes(&next);
         let mut warnings = next.warnings();
         warnings.extend(listeners.iter().flat_map(listener::warnings));
@@ -260,6 +265,11 @@ impl Reloader {
         self.running.load().config.source.clone()
     }
 
+    /// The token that is asked for over TCP.
+    pub fn token(&self) -> Option<Arc<Token>> {
+        self.running.load().secrets.token.clone()
+    }
+
     /// How each upstream has been doing.
     pub fn upstreams(&self) -> Vec<(String, Health)> {
         let running = self.running.load();
@@ -270,19 +280,13 @@ impl Reloader {
     }
 }
 
-/// What signs passes, where there are any.
-///
-/// # Errors
-/// When the file is not good.
-pub fn read_keys(config: &Config) -> Result<Option<Arc<Keys>>, KeyError> {
-    let pass = config.known.pass.as_ref();
-    let keys = pass.map(|pass| Keys::read(&pass.key_file)).transpose();
-    Ok(keys?.map(Arc::new))
-}
-
 fn addresses(config: &Config) -> Vec<SocketAddr> {
     let listeners = config.listeners.iter();
     listeners.map(|listener| listener.address).collect()
+}
+
+fn admin_address(config: &Config) -> Option<SocketAddr> {
+    config.admin.tcp.as_ref().map(|tcp| tcp.address)
 }
 
 /// What is fixed when the gate starts: sockets, and memory that is allocated once.
@@ -294,7 +298,11 @@ fn refuse_static_changes(running: &Config, wanted: &Config) -> anyhow::Result<()
             "client.max_tracked",
             running.client.max_tracked != wanted.client.max_tracked,
         ),
-        ("admin.socket", running.admin != wanted.admin),
+        ("admin.socket", running.admin.socket != wanted.admin.socket),
+        (
+            "admin.address",
+            admin_address(running) != admin_address(wanted),
+        ),
         ("metrics.address", running.metrics != wanted.metrics),
         ("state.directory", running.state != wanted.state),
         ("log.file", running.log.file != wanted.log.file),

@@ -13,7 +13,7 @@ use crate::state::{StateError, StateFile};
 const MAX_MOVED: usize = 10_000;
 
 /// A tenant that an operator moved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Moved {
     /// What it is called.
     pub name: String,

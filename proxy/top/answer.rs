@@ -17,7 +17,7 @@ use crate::gate::Gate;
 const OF_A_MINUTE: [(Measure, usize); 2] = [(Measure::Requests, 5), (Measure::Upstream, 2)];
 
 /// `GET /v1/top`: the heaviest sources of the last seconds or minutes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sources {
     /// Over how many seconds: at least the window, once the gate has run for so long, and up to a fifth
     /// more.
@@ -41,7 +41,7 @@ pub struct Sources {
 }
 
 /// What came from somewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Measured {
     /// Requests, and connections that were closed before one was read.
     pub requests: u64,
@@ -54,7 +54,7 @@ pub struct Measured {
 }
 
 /// A source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Source {
     /// Which.
     pub name: String,

@@ -7,6 +7,7 @@ use arrayvec::{ArrayString, ArrayVec};
 
 use super::source::Measures;
 use crate::account::Facts;
+use crate::cut::cut;
 
 /// Bytes of a body beyond which a request is always looked at: a share of those would say little about
 /// who moves the most.
@@ -77,12 +78,6 @@ fn measures(facts: &Facts) -> Measures {
         facts.received.saturating_add(facts.sent),
         u64::try_from(upstream.as_micros()).unwrap_or(u64::MAX),
     ])
-}
-
-fn cut<const N: usize>(text: &str) -> ArrayString<N> {
-    let end = text.floor_char_boundary(N);
-    let cut = text.get(..end).unwrap_or_default();
-    ArrayString::from(cut).unwrap_or_default()
 }
 
 fn cut_bytes<const N: usize>(bytes: &[u8]) -> ArrayVec<u8, N> {

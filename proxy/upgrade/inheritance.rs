@@ -20,6 +20,8 @@ pub struct Inheritance {
     pub metrics: Option<(SocketAddr, TcpListener)>,
     /// For operators.
     pub admin: AdminSocket,
+    /// For operators, over TCP.
+    pub admin_tcp: Option<(SocketAddr, TcpListener)>,
 }
 
 /// The admin socket with its file.
@@ -39,12 +41,14 @@ pub(super) struct Announced {
     listeners: Vec<SocketAddr>,
     metrics: Option<SocketAddr>,
     admin: (PathBuf, u64),
+    admin_tcp: Option<SocketAddr>,
 }
 
 impl Announced {
     /// How many descriptors come with it.
     pub(super) fn count(&self) -> usize {
-        self.listeners.len() + usize::from(self.metrics.is_some()) + 1
+        let tcp = [self.metrics, self.admin_tcp];
+        self.listeners.len() + tcp.iter().flatten().count() + 1
     }
 }
 
@@ -54,11 +58,13 @@ impl Inheritance {
             listeners: self.listeners.iter().map(|(address, _)| *address).collect(),
             metrics: self.metrics.as_ref().map(|(address, _)| *address),
             admin: (self.admin.path.clone(), self.admin.inode),
+            admin_tcp: self.admin_tcp.as_ref().map(|(address, _)| *address),
         }
     }
 
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let tcp = self.listeners.iter().chain(&self.metrics);
+        let tcp = tcp.chain(&self.admin_tcp);
         let tcp = tcp.map(|(_, socket)| socket.as_fd());
         tcp.chain(self.admin.listener.iter().map(AsFd::as_fd))
             .collect()
@@ -79,13 +85,15 @@ impl Inheritance {
         };
         let listeners = announced.listeners.into_iter();
         let listeners = listeners.map(&mut tcp).collect::<io::Result<_>>()?;
-        let metrics = announced.metrics.map(tcp).transpose()?;
+        let metrics = announced.metrics.map(&mut tcp).transpose()?;
+        let admin_tcp = announced.admin_tcp.map(tcp).transpose()?;
         let (path, inode) = announced.admin;
         let listener = UnixListener::from(next()?);
         listener.local_addr()?;
         Ok(Inheritance {
             listeners,
             metrics,
+            admin_tcp,
             admin: AdminSocket {
                 path,
                 inode,
@@ -105,6 +113,14 @@ impl Inheritance {
     /// The socket for metrics, if it was configured with this address.
     pub fn take_metrics(&mut self, configured: SocketAddr) -> Option<TcpListener> {
         let taken = self.metrics.take_if(|(address, _)| *address == configured);
+        taken.map(|(_, socket)| socket)
+    }
+
+    /// The socket for operators over TCP, if it was configured with this address.
+    pub fn take_admin_tcp(&mut self, configured: SocketAddr) -> Option<TcpListener> {
+        let taken = self
+            .admin_tcp
+            .take_if(|(address, _)| *address == configured);
         taken.map(|(_, socket)| socket)
     }
 
@@ -133,6 +149,7 @@ mod tests {
         Inheritance {
             listeners: vec![any_port(), any_port()],
             metrics: Some(any_port()),
+            admin_tcp: Some(any_port()),
             admin: AdminSocket {
                 inode: fs::metadata(&path).unwrap().ino(),
                 path,
@@ -165,7 +182,13 @@ mod tests {
             assert_eq!(port(&after), port(before));
         }
         assert!(got.take_listener(address).is_none(), "given twice");
-        assert!(got.take_metrics(address).is_some());
+        for (given, taken) in [
+            (&given.metrics, got.take_metrics(address)),
+            (&given.admin_tcp, got.take_admin_tcp(address)),
+        ] {
+            let (_, before) = given.as_ref().unwrap();
+            assert_eq!(port(&taken.unwrap()), port(before));
+        }
         assert!(got.take_admin(&folder.path().join("other.sock")).is_none());
         assert!(got.take_admin(&folder.path().join("admin.sock")).is_some());
     }

@@ -48,12 +48,12 @@ use inheritance::Announced;
 
 /// What the two processes have to agree about. Whoever changes a message counts on; [`Hello`] and
 /// [`Answer::Refused`] stay as they are, so that a mismatch can be told.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 /// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A running gate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
@@ -71,7 +71,7 @@ impl Process {
 }
 
 /// What an upgrade came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Upgraded {
     /// The process that ends once its requests are done.
     pub old: Process,

@@ -185,9 +185,11 @@ impl Predecessor {
     fn close_rest(&mut self) {
         let listeners = std::mem::take(&mut self.sockets.listeners).into_iter();
         let metrics = self.sockets.metrics.take();
+        let admin = self.sockets.admin_tcp.take();
         let rest: Vec<_> = listeners
             .map(|(address, _)| format!("listener.address {address}"))
             .chain(metrics.map(|(address, _)| format!("metrics.address {address}")))
+            .chain(admin.map(|(address, _)| format!("admin.address {address}")))
             .collect();
         for closed in rest {
             self.not_handed_over(format!(

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 use crate::harness::{App, Folder, Gate, eventually, tidegate};
 
 mod api;
+mod crowds;
+mod described;
+mod over_tcp;
 
 fn gate() -> (App, Gate) {
     let app = App::echoing_paths();

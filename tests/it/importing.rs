@@ -261,7 +261,7 @@ fn begun(gate: &Gate) -> UnixStream {
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
     let head =
-        "POST /v1/known/import?name=x HTTP/1.1\r\nHost: admin\r\nContent-Length: 1000\r\n\r\n";
+        "POST /v1/known/import?name=x HTTP/1.1\r\nHost: admin\r\nContent-Length: 1000000\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(b"192.0.2.1\n").unwrap();
     stream

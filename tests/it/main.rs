@@ -132,6 +132,7 @@ mod starting;
 mod state_files;
 /// Modes: who is served in `known-only`, from when on, for how long, and what survives.
 mod switching;
+mod tailing;
 /// Tenants that files list: all of a file or nothing, and what is wrong in it is named.
 mod tenant_files;
 /// Limits of a tenant: whose traffic a request is, and what its tier allows.

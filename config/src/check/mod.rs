@@ -4,6 +4,7 @@
 //! wrong is noted and replaced by the default, so that the rest is still
 //! checked; the configuration is only handed out when nothing was noted.
 
+mod admin;
 mod costs;
 mod known;
 mod limits;
@@ -30,6 +31,7 @@ pub(crate) fn check(
 
     let listeners = listeners::listeners(&mut findings, raw.listener, &folder);
     let metrics = network::metrics(&mut findings, raw.metrics, &listeners);
+    let admin = admin::admin(&mut findings, raw.admin, &folder, &listeners, &metrics);
     let upstreams = upstreams::upstreams(&mut findings, raw.upstream);
     let routes = routes::routes(&mut findings, raw.route, &upstreams);
     let client = limits::client(&mut findings, raw.client);
@@ -58,7 +60,7 @@ pub(crate) fn check(
         deadlines: operation::deadlines(&mut findings, raw.deadlines),
         log: operation::log(&mut findings, raw.log, &folder),
         refusal: operation::refusal(&raw.refusal),
-        admin: operation::admin(&mut findings, raw.admin, &folder),
+        admin,
         metrics,
         state: operation::state(&mut findings, raw.state, &folder),
         warnings: Vec::new(),

@@ -4,14 +4,11 @@ use std::{path::Path, time::Duration};
 
 use super::Folder;
 use crate::{
-    checked::{Admin, Deadlines, KnownOnly, Log, LogFile, Refusal, Reopen, Rotate, Sample, State},
+    checked::{Deadlines, KnownOnly, Log, LogFile, Refusal, Reopen, Rotate, Sample, State},
     findings::Findings,
     literal::{Bandwidth, Deadline, FileSize, LeastRate, PathPrefix, Stay},
     raw::{self, Written},
 };
-
-/// The longest path that fits into a socket's address, in bytes.
-const LONGEST_SOCKET: usize = 107;
 
 pub(super) fn known_only(findings: &mut Findings<'_>, raw: raw::KnownOnly) -> KnownOnly {
     let Stay(duration) = findings.read_or(raw.r#for, Stay(KnownOnly::default().duration));
@@ -91,28 +88,6 @@ pub(super) fn refusal(raw: &raw::Refusal) -> Refusal {
     let default = Refusal::default();
     Refusal {
         ratelimit_fields: raw.ratelimit_fields.unwrap_or(default.ratelimit_fields),
-    }
-}
-
-pub(super) fn admin(findings: &mut Findings<'_>, raw: raw::Admin, folder: &Folder) -> Admin {
-    let Some(written) = raw.socket else {
-        return Admin::default();
-    };
-    let Some(socket) = findings.read(&written) else {
-        return Admin::default();
-    };
-    let socket = folder.join(&socket);
-    let length = socket.as_os_str().len();
-    if length > LONGEST_SOCKET {
-        let right = format!(
-            "the path of a socket has at most {LONGEST_SOCKET} bytes, and this one is {length} \
-             bytes with its folder"
-        );
-        findings.wrong(&written.span(), &right);
-    }
-    Admin {
-        socket,
-        is_named: false,
     }
 }
 

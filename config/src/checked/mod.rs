@@ -18,8 +18,8 @@ use serde::Deserialize;
 pub use known::{Known, Learn, LearnRule, Pass};
 pub use limits::{AddressFrom, Client, Connections, Ipv6Network, Limit, Rate};
 pub use operation::{
-    Admin, Deadlines, KnownOnly, Log, LogFile, Metrics, Refusal, Reopen, Rotate, Sample, State,
-    default_admin_socket,
+    Admin, AdminTcp, Deadlines, KnownOnly, Log, LogFile, Metrics, Refusal, Reopen, Rotate, Sample,
+    State, default_admin_socket,
 };
 pub use routing::{
     Certificate, ClientCertificates, Listener, Per, ProxyProtocol, Route, RouteLimit,

@@ -214,6 +214,17 @@ pub struct Admin {
     pub socket: PathBuf,
     /// Whether the command line named it: then no file has a say in it.
     pub is_named: bool,
+    /// How it is to be had over TCP.
+    pub tcp: Option<AdminTcp>,
+}
+
+/// The administration API over TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminTcp {
+    /// Where it listens: a loopback address.
+    pub address: SocketAddr,
+    /// The file with the token, absolute.
+    pub token_file: PathBuf,
 }
 
 impl Default for Admin {
@@ -221,6 +232,7 @@ impl Default for Admin {
         Admin {
             socket: default_admin_socket(),
             is_named: false,
+            tcp: None,
         }
     }
 }

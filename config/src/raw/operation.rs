@@ -149,6 +149,13 @@ pub(crate) struct Admin {
     /// unprivileged: $XDG_RUNTIME_DIR/tidegate/admin.sock.
     #[schemars(example = &"/run/tidegate/admin.sock")]
     pub(crate) socket: Option<Written<PathBuf>>,
+    /// Where it listens over TCP as well, on this machine alone. Default: nowhere.
+    #[schemars(example = &"127.0.0.1:9903")]
+    pub(crate) address: Option<Written<SocketAddr>>,
+    /// The file with the token that is asked for over TCP: one line of at least 32
+    /// characters.
+    #[schemars(example = &"/etc/tidegate/admin.token")]
+    pub(crate) token_file: Option<Written<PathBuf>>,
 }
 
 /// The metrics listener.

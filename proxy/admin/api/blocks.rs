@@ -1,6 +1,5 @@
 //! `/v1/blocks`.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
@@ -8,10 +7,9 @@ use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
 
 use super::{Answer, Operator, Shared, aside, body, changed, query};
-use crate::admin::wire::{BlockList, BlockRequest, Changed, Unblock};
+use crate::admin::wire::{BlockList, BlockRequest, Changed, PrefixQuery, Unblock};
 use crate::admin::{Admin, Problem};
 use crate::audit::Change;
 use crate::clock;
@@ -22,15 +20,9 @@ use crate::prefixes::Added;
 /// Entries that one answer has unless more are asked for.
 const LISTED: usize = 1000;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ListQuery {
-    limit: Option<usize>,
-    address: Option<IpAddr>,
-}
-
 pub(super) async fn list(
     State(admin): Shared,
-    asked: Result<Query<ListQuery>, QueryRejection>,
+    asked: Result<Query<PrefixQuery>, QueryRejection>,
 ) -> Answer<BlockList> {
     let asked = query(asked)?;
     let address = asked.address.map(|address| address.to_canonical());

@@ -8,7 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 
-use super::{Answer, Shared, query};
+use super::{Answer, Shared, looked_up, query};
 use crate::admin::wire::{ExplainQuery, Explanation};
 use crate::admin::{Admin, Problem};
 use crate::explain::{Asked, Listed, explain};
@@ -45,10 +45,8 @@ pub(super) async fn show(
         .map_err(bad)
 }
 
-/// All entries are gone through, which another thread does: there may be a million.
+/// All entries are gone through, and there may be a million.
 async fn known_by(admin: &Arc<Admin>, address: IpAddr) -> Result<Vec<Entry>, Problem> {
-    let admin = admin.clone();
-    let list = move || admin.reloader.known.list(NAMED, Some(address));
-    let listed = tokio::task::spawn_blocking(list).await;
-    listed.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    let list = move |admin: &Admin| admin.reloader.known.list(NAMED, Some(address));
+    looked_up(admin, list).await
 }

@@ -1,7 +1,6 @@
 //! `/v1/known` and `/v1/known/import`.
 
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::path::Path;
 
 use axum::Json;
@@ -11,11 +10,10 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use http_body_util::BodyExt;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::{Answer, Operator, Shared, aside, body, changed, query};
-use crate::admin::wire::{Changed, ImportQuery, Imported, KnownList, KnownRequest};
+use super::{Answer, Operator, Shared, aside, body, changed, looked_up, query};
+use crate::admin::wire::{Changed, ImportQuery, Imported, KnownList, KnownRequest, PrefixQuery};
 use crate::admin::{Admin, Problem};
 use crate::audit::Change;
 use crate::clock;
@@ -31,26 +29,20 @@ const ON_THE_WAY: usize = 16;
 /// Letters of the name that an import's errors are told with.
 const MAX_NAME: usize = 256;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ListQuery {
-    limit: Option<usize>,
-    address: Option<IpAddr>,
-}
-
 fn until(seconds: Option<u64>) -> Option<u64> {
     seconds.map(|seconds| clock::unix_seconds().saturating_add(seconds))
 }
 
 pub(super) async fn list(
     State(admin): Shared,
-    asked: Result<Query<ListQuery>, QueryRejection>,
+    asked: Result<Query<PrefixQuery>, QueryRejection>,
 ) -> Answer<KnownList> {
     let asked = query(asked)?;
     let limit = asked.limit.unwrap_or(LISTED);
     let entries = move |admin: &Admin| admin.reloader.known.list(limit, asked.address);
     Ok(Json(KnownList {
         prefixes: admin.gate.known_prefixes(),
-        entries: aside(&admin, entries).await?,
+        entries: looked_up(&admin, entries).await?,
     }))
 }
 

@@ -11,119 +11,132 @@ mod passes;
 mod preview;
 mod reopen;
 mod report;
+mod tail;
 mod tenants;
 mod top;
 mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
-use axum::serve::IncomingStream;
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 
-use super::bounded::Bounded;
+use super::openapi::{methods, text};
+use super::operator::Operator;
+use super::over_tcp::{Guard, guard};
+use super::serving::{serve, small_bodies};
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
 use super::{Admin, Problem};
 use crate::audit::Change;
 use crate::state::{self, StateError};
 use crate::upgrade::Earlier;
 
-/// Who is at the other end of the socket, by number: a name may take time.
-#[derive(Clone, Copy, Debug)]
-struct Operator(Option<u32>);
-
-impl Connected<IncomingStream<'_, Bounded<UnixListener>>> for Operator {
-    fn connect_info(stream: IncomingStream<'_, Bounded<UnixListener>>) -> Self {
-        Operator(
-            stream
-                .io()
-                .get_ref()
-                .peer_cred()
-                .ok()
-                .map(|peer| peer.uid()),
-        )
-    }
-}
-
-/// How long a name may take that a directory service has to be asked for.
-const NAMING: Duration = Duration::from_secs(1);
-
-impl Operator {
-    async fn name(self) -> String {
-        let Some(uid) = self.0 else {
-            return "unknown".to_owned();
-        };
-        let found = tokio::task::spawn_blocking(move || nix::unistd::User::from_uid(uid.into()));
-        match tokio::time::timeout(NAMING, found).await {
-            Ok(Ok(Ok(Some(user)))) => user.name,
-            _ => format!("uid {uid}"),
-        }
-    }
-}
-
 type Answer<T> = Result<Json<T>, Problem>;
 type Shared = State<Arc<Admin>>;
 
 /// Answers until the admin side ends.
-pub(super) async fn serve(listener: UnixListener, admin: Arc<Admin>) {
-    let left = admin.ending.left();
-    let routes = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/mode", get(mode::show).post(mode::set))
-        .route("/v1/reopen", post(reopen::set))
-        .route(
+pub(super) async fn answer(listener: UnixListener, admin: Arc<Admin>) {
+    let (places, left) = (admin.places.socket.clone(), admin.ending.left());
+    serve(listener, routes(admin), places, left).await;
+}
+
+/// The same over TCP, for who has the token.
+pub(super) async fn answer_over_tcp(listener: TcpListener, admin: Arc<Admin>) {
+    let (places, left) = (admin.places.tcp.clone(), admin.ending.left());
+    let guarded = Guard {
+        port: admin.addresses.admin.map_or(0, |address| address.port()),
+        admin: admin.clone(),
+    };
+    let routes = routes(admin).layer(from_fn_with_state(guarded, guard));
+    serve(listener, routes, places, left).await;
+}
+
+fn routes(admin: Arc<Admin>) -> Router {
+    let all = |routes: Vec<(&'static str, MethodRouter<Arc<Admin>>)>| {
+        let router = Router::new();
+        routes.into_iter().fold(router, |router, (path, methods)| {
+            router.route(path, methods)
+        })
+    };
+    let held_back = all(held_back())
+        .layer(from_fn(small_bodies))
+        .route("/v1/known/import", post(known::import))
+        .layer(from_fn_with_state(admin.clone(), upgrade::hold_back));
+    let others = all(not_held_back()).layer(from_fn(small_bodies));
+    held_back
+        .merge(others)
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(admin)
+}
+
+/// What an upgrade keeps from changing anything.
+fn held_back() -> Vec<(&'static str, MethodRouter<Arc<Admin>>)> {
+    vec![
+        ("/v1/status", get(status)),
+        ("/v1/openapi.json", get(description)),
+        ("/v1/mode", get(mode::show).post(mode::set)),
+        ("/v1/reopen", post(reopen::set)),
+        (
             "/v1/known",
             get(known::list).post(known::add).delete(known::remove),
-        )
-        .route("/v1/known/import", post(known::import))
-        .route(
+        ),
+        (
             "/v1/tenants",
             get(tenants::list).post(tenants::set).delete(tenants::unset),
-        )
-        .route(
+        ),
+        (
             "/v1/blocks",
             get(blocks::list).post(blocks::add).delete(blocks::remove),
-        )
-        .route("/v1/passes", get(passes::list).delete(passes::revoke))
-        .route("/v1/explain", get(explain::show))
-        .route("/v1/preview", get(preview::show))
-        .route("/v1/top", get(top::show))
-        .route("/v1/report", get(report::show))
-        .route("/v1/audit", get(audit::list))
-        .route("/v1/reload", post(reload))
-        .layer(from_fn_with_state(admin.clone(), upgrade::hold_back))
-        .route("/v1/upgrade", post(upgrade::upgrade))
-        // Also during an upgrade: who has moved the file away does not ask twice.
-        .route("/v1/log/reopen", post(log::reopen))
-        .fallback(async || {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "there are /v1/status, /v1/mode, /v1/reopen, /v1/known, /v1/known/import, /v1/blocks, /v1/tenants, /v1/passes, /v1/explain, /v1/preview, /v1/top, /v1/report, /v1/audit, /v1/reload, /v1/log/reopen and /v1/upgrade",
-            )
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "what is read is read with GET; /v1/mode, /v1/reopen, /v1/known/import, /v1/reload, /v1/log/reopen and /v1/upgrade are changed with POST, /v1/known, /v1/blocks and /v1/tenants with POST and DELETE, /v1/passes with DELETE",
-            )
-        })
-        .with_state(admin)
-        .into_make_service_with_connect_info::<Operator>();
-    let serving = axum::serve(Bounded::new(listener), routes).with_graceful_shutdown(left);
-    if let Err(error) = serving.await {
-        tracing::error!("the admin listener ended: {error}");
-    }
+        ),
+        ("/v1/passes", get(passes::list).delete(passes::revoke)),
+        ("/v1/explain", get(explain::show)),
+        ("/v1/preview", get(preview::show)),
+        ("/v1/top", get(top::show)),
+        ("/v1/report", get(report::show)),
+        ("/v1/audit", get(audit::list)),
+        ("/v1/reload", post(reload)),
+        ("/v1/tail", get(tail::follow)),
+    ]
+}
+
+fn not_held_back() -> Vec<(&'static str, MethodRouter<Arc<Admin>>)> {
+    vec![
+        ("/v1/upgrade", post(upgrade::upgrade)),
+        // Who has moved the file away does not ask twice.
+        ("/v1/log/reopen", post(log::reopen)),
+    ]
+}
+
+async fn description() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], text())
+}
+
+async fn not_found() -> Problem {
+    let paths: Vec<&str> = methods().keys().map(String::as_str).collect();
+    let detail = format!("there are {}", paths.join(", "));
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn not_allowed(uri: Uri) -> Problem {
+    let taken = methods().get(uri.path()).map(|taken| taken.join(", "));
+    let detail = format!(
+        "this takes {}; /v1/openapi.json says what each does",
+        taken.unwrap_or_default()
+    );
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 async fn status(State(admin): Shared) -> Json<Status> {
+    let _turn = admin.turns.status.next().await;
     let gate = &admin.gate;
     let known = admin.reloader.known.counts();
     let [accepted, refused] = gate.account.metrics.connections();
@@ -172,6 +185,11 @@ async fn status(State(admin): Shared) -> Json<Status> {
             .map(|(name, health)| wire::Upstream { name, health })
             .collect(),
         log: log::status(&admin),
+        admin: wire::AdminSide {
+            address: admin.addresses.admin,
+            ended_for_others: admin.places.ended(),
+            refused_over_tcp: admin.refused.get(),
+        },
     })
 }
 
@@ -212,6 +230,15 @@ async fn aside<T: Send + 'static>(
     let admin = admin.clone();
     let done = tokio::task::spawn_blocking(move || work(&admin)).await;
     done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// As [`aside`], for who only looks at what may be a lot: in turn.
+async fn looked_up<T: Send + 'static>(
+    admin: &Arc<Admin>,
+    look: impl FnOnce(&Admin) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let _turn = admin.turns.lists.next().await;
+    aside(admin, look).await
 }
 
 /// The answer to a change that is in force, once it is saved and written into the audit log, or known
@@ -262,5 +289,20 @@ fn shortened(changes: &[String]) -> String {
         None | Some(0) if named.is_empty() => "nothing".to_owned(),
         None | Some(0) => named.join("; "),
         Some(more) => format!("{}; and {more} more", named.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_is_described_and_there_is_each_that_is_described() {
+        let routed = held_back().into_iter().chain(not_held_back());
+        let mut routed: Vec<&str> = routed.map(|(path, _)| path).collect();
+        routed.push("/v1/known/import");
+        routed.sort_unstable();
+        let described: Vec<&str> = methods().keys().map(String::as_str).collect();
+        assert_eq!(routed, described);
     }
 }

@@ -1,23 +1,17 @@
 //! `/v1/preview`.
 
 use std::num::NonZeroU32;
-use std::time::Instant;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use tidegate_config::{Limit, Mode, Rate};
-use tokio::time::sleep;
 
 use super::{Answer, Shared, aside, query};
 use crate::admin::Problem;
 use crate::admin::wire::PreviewQuery;
 use crate::recent::{Preview, Question};
-
-/// How many times as long as one takes until the next: whoever asks all the time gets a quarter of a
-/// core, and the traffic the rest.
-const REST: u32 = 3;
 
 pub(super) async fn show(
     State(admin): Shared,
@@ -25,14 +19,8 @@ pub(super) async fn show(
 ) -> Answer<Preview> {
     let asked = query(asked)?;
     let question = question(&asked).map_err(|bad| Problem::new(StatusCode::BAD_REQUEST, bad))?;
-    let turn = admin.previews.clone().lock_owned().await;
-    let began = Instant::now();
+    let _turn = admin.turns.previews.next().await;
     let foreseen = aside(&admin, move |admin| admin.recent.preview(question)).await?;
-    let rest = began.elapsed() * REST;
-    tokio::spawn(async move {
-        sleep(rest).await;
-        drop(turn);
-    });
     Ok(Json(foreseen))
 }
 

@@ -1,7 +1,5 @@
 //! `/v1/report`.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -18,8 +16,6 @@ const USUAL: u64 = 2 * 60 * 60;
 const MOST: u64 = 7 * 24 * 60 * 60;
 /// Changes that it tells of, at most.
 const CHANGES: usize = 10_000;
-/// How long after one the next is made: each reads all that was written.
-const REST: Duration = Duration::from_millis(200);
 
 pub(super) async fn show(
     State(admin): Shared,
@@ -30,12 +26,8 @@ pub(super) async fn show(
         let detail = format!("seconds is {seconds}; it can be 1 to {MOST}");
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    let turn = admin.previews.clone().lock_owned().await;
+    let _turn = admin.turns.lists.next().await;
     let made = aside(&admin, move |admin| make(admin, seconds)).await?;
-    tokio::spawn(async move {
-        tokio::time::sleep(REST).await;
-        drop(turn);
-    });
     made.map(Json).map_err(|error| {
         let detail = format!("what was written down cannot be read: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)

@@ -7,10 +7,11 @@ use axum::extract::connect_info::ConnectInfo;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
 
-use super::{Answer, Operator, Shared, aside, body, changed, query};
-use crate::admin::wire::{Changed, ListedTenant, TenantList, TenantName, TenantRequest};
+use super::{Answer, Operator, Shared, aside, body, changed, looked_up, query};
+use crate::admin::wire::{
+    Changed, ListedTenant, TenantList, TenantName, TenantQuery, TenantRequest,
+};
 use crate::admin::{Admin, Problem};
 use crate::audit::Change;
 use crate::clock;
@@ -21,15 +22,9 @@ use crate::tenants::{Moved, Tenants, spellings};
 /// Entries that one answer has unless more are asked for.
 const LISTED: usize = 1000;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ListQuery {
-    limit: Option<usize>,
-    name: Option<String>,
-}
-
 pub(super) async fn list(
     State(admin): Shared,
-    asked: Result<Query<ListQuery>, QueryRejection>,
+    asked: Result<Query<TenantQuery>, QueryRejection>,
 ) -> Answer<TenantList> {
     let asked = query(asked)?;
     let listed = move |admin: &Admin| {
@@ -44,12 +39,12 @@ pub(super) async fn list(
             })
         })
     };
-    let listed = aside(&admin, listed).await?;
+    let listed = looked_up(&admin, listed).await?;
     listed.map(Json).map_err(refused)
 }
 
 /// In the order of their names, so that lists can be compared.
-fn entries(tenants: &Tenants, moved: &[Moved], asked: &ListQuery) -> Vec<ListedTenant> {
+fn entries(tenants: &Tenants, moved: &[Moved], asked: &TenantQuery) -> Vec<ListedTenant> {
     let meant = asked
         .name
         .as_deref()

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::prefixes::Added;
 
 /// `POST /v1/blocks`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockRequest {
     /// An address or a prefix.
@@ -23,7 +23,7 @@ pub struct BlockRequest {
 }
 
 /// `DELETE /v1/blocks`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unblock {
     /// The address or prefix, as it was blocked.
@@ -31,7 +31,7 @@ pub struct Unblock {
 }
 
 /// `GET /v1/blocks`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BlockList {
     /// Blocks in all.
     pub blocks: usize,

@@ -11,7 +11,7 @@ use crate::pass::Id;
 use crate::prefixes::Added;
 
 /// What is asked.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// The client's address.
@@ -34,13 +34,15 @@ pub struct ExplainQuery {
 }
 
 /// Every fact and rule that decides about one request of a client now.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Explanation {
     /// The client's address.
     pub address: IpAddr,
     /// The prefix that is counted as one client.
+    #[schemars(with = "String")]
     pub client: IpNet,
     /// The wider network that has a limit of its own.
+    #[schemars(with = "Option<String>")]
     pub network: Option<IpNet>,
     /// Whether it is a trusted proxy, which says for whom it asks.
     pub speaks_for_others: bool,
@@ -83,7 +85,7 @@ pub struct Explanation {
 }
 
 /// What a request has in the place of a pass.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
     /// Something that is not believed: expired, revoked, forged, cut, or two cookies of that name.
@@ -100,7 +102,7 @@ pub enum Pass {
 }
 
 /// So many of what there is.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Use {
     /// In use.
     pub used: u32,
@@ -109,7 +111,7 @@ pub struct Use {
 }
 
 /// The route of a request.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Route {
     /// Its place in the configuration, counted from 1.
     pub number: usize,
@@ -124,7 +126,7 @@ pub struct Route {
 }
 
 /// The tenant of a request.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tenant {
     /// Where its name is read: `host`, `header:NAME`, `cookie:NAME` or `path:N`,
     /// `client-cert`.
@@ -140,7 +142,7 @@ pub struct Tenant {
 }
 
 /// One limit, and what is left of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tokens {
     /// The reason with which it refuses.
     pub reason: String,
@@ -157,7 +159,7 @@ pub struct Tokens {
 }
 
 /// One cap on requests in flight.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InFlight {
     /// The reason with which it refuses.
     pub reason: String,
@@ -169,7 +171,7 @@ pub struct InFlight {
 }
 
 /// What would be decided.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// Whether the request would be forwarded.
     pub forward: bool,

@@ -2,10 +2,12 @@
 
 mod blocks;
 mod explain;
+mod lists;
 mod tenants;
 
 pub use blocks::{BlockList, BlockRequest, Unblock};
 pub use explain::{ExplainQuery, Explanation, InFlight, Pass, Route, Tenant, Tokens, Use, Verdict};
+pub use lists::{AuditQuery, PrefixQuery, TenantQuery};
 pub use tenants::{ListedTenant, TenantList, TenantName, TenantRequest};
 
 use std::net::SocketAddr;
@@ -14,6 +16,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::Refusals;
 use crate::forward::Health;
 use crate::known::{Entry, Facts};
 use crate::learn::Counts;
@@ -23,7 +26,7 @@ use crate::tenants::Moved;
 use crate::upgrade::Process;
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Status {
     /// The gate's version.
     pub version: String,
@@ -69,6 +72,21 @@ pub struct Status {
     pub upstreams: Vec<Upstream>,
     /// The access log.
     pub log: Log,
+    /// The admin side itself.
+    #[serde(default)]
+    pub admin: AdminSide,
+}
+
+/// The admin side itself.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AdminSide {
+    /// Where it is to be had over TCP.
+    pub address: Option<SocketAddr>,
+    /// Connections to it that were ended because others needed their places: those that had kept it
+    /// waiting longest.
+    pub ended_for_others: u64,
+    /// Requests over TCP that were refused, by what was wrong with them.
+    pub refused_over_tcp: Refusals,
 }
 
 impl Status {
@@ -83,7 +101,7 @@ impl Status {
 }
 
 /// One listener.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Listener {
     /// Its address, with the port that the system chose where none was configured.
     pub address: SocketAddr,
@@ -96,7 +114,7 @@ pub struct Listener {
 }
 
 /// A certificate of a listener.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Certificate {
     /// The file it was read from.
     pub chain: PathBuf,
@@ -105,7 +123,7 @@ pub struct Certificate {
 }
 
 /// Requests by how they ended.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Requests {
     /// The upstream's response reached the client.
     pub forwarded: u64,
@@ -122,7 +140,7 @@ pub struct Requests {
 }
 
 /// Connections now and so far.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Connections {
     /// Open now.
     pub open: u32,
@@ -141,7 +159,7 @@ pub struct Connections {
 }
 
 /// The limiter's table.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Clients {
     /// Buckets in use.
     pub tracked: usize,
@@ -152,7 +170,7 @@ pub struct Clients {
 }
 
 /// Known prefixes by source.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Known {
     /// In force: each once from files, and once from operators.
     pub prefixes: usize,
@@ -169,7 +187,7 @@ pub struct Known {
 }
 
 /// Blocked prefixes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Blocks {
     /// How many there are.
     pub blocks: usize,
@@ -178,7 +196,7 @@ pub struct Blocks {
 }
 
 /// Tenants by who says what they may use.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tenants {
     /// Listed names and credentials.
     pub listed: usize,
@@ -189,7 +207,7 @@ pub struct Tenants {
 }
 
 /// One upstream.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Upstream {
     /// Its name.
     pub name: String,
@@ -199,7 +217,7 @@ pub struct Upstream {
 }
 
 /// Lines of the access log by what became of them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Log {
     /// Written, or on their way.
     pub written: u64,
@@ -218,7 +236,7 @@ pub struct Log {
 }
 
 /// Messages of the gate by what became of them.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Messages {
     /// Written to the standard error.
     pub written: u64,
@@ -231,14 +249,14 @@ pub struct Messages {
 }
 
 /// The answer to `POST /v1/log/reopen`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LogReopened {
     /// The file that was opened anew; none when the log goes to the standard output.
     pub file: Option<PathBuf>,
 }
 
 /// `POST /v1/mode`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModeRequest {
     /// `observe`, `normal` or `known-only`.
@@ -262,7 +280,7 @@ pub struct ModeRequest {
 }
 
 /// What `GET /v1/preview` is asked: about a mode, or about a limit for each client.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewQuery {
     /// `normal` or `known-only`.
@@ -277,7 +295,7 @@ pub struct PreviewQuery {
 }
 
 /// What `GET /v1/top` is asked.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopQuery {
     /// `10s`, which it is when it is not said, `1m` or `10m`.
@@ -292,7 +310,7 @@ pub struct TopQuery {
 }
 
 /// What `GET /v1/report` is asked.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportQuery {
     /// How far back it looks, in seconds: two hours when it is not said, at most seven days.
@@ -301,7 +319,7 @@ pub struct ReportQuery {
 }
 
 /// `POST /v1/reopen`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReopenRequest {
     /// The shares of unknown clients to let in, one after the other: `5%`, `20%`. The last may be all.
@@ -316,7 +334,7 @@ pub struct ReopenRequest {
 }
 
 /// The answer to a change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Changed<T> {
     /// What is in force now.
     #[serde(flatten)]
@@ -335,7 +353,7 @@ impl<T> Changed<T> {
 }
 
 /// `POST /v1/known`, and `DELETE` with the prefix alone.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownRequest {
     /// An address or a prefix.
@@ -349,7 +367,7 @@ pub struct KnownRequest {
 }
 
 /// What `POST /v1/known/import` takes beside the prefixes, which are its body: one a line, or CSV.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportQuery {
     /// What errors call the body.
@@ -368,11 +386,11 @@ fn the_body() -> String {
 }
 
 /// The answer to an import.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Imported(pub Facts);
 
 /// `GET /v1/known`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KnownList {
     /// How many are in force, as in [`Known`].
     pub prefixes: usize,
@@ -381,7 +399,7 @@ pub struct KnownList {
 }
 
 /// `DELETE /v1/passes`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PassRequest {
     /// The number of a pass, or `all`.
@@ -389,7 +407,7 @@ pub struct PassRequest {
 }
 
 /// `POST /v1/reload`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReloadRequest {
     /// Reload although most of the known customers or tenants are gone from their files.
@@ -398,7 +416,7 @@ pub struct ReloadRequest {
 }
 
 /// The answer to `POST /v1/reload`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reloaded {
     /// A line for each value that is another one now.
     pub changes: Vec<String>,
@@ -413,7 +431,7 @@ pub const UPGRADE_SECONDS: u64 = 30;
 pub const MOST_UPGRADE_SECONDS: u64 = 50;
 
 /// `POST /v1/upgrade`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeRequest {
     /// Within which time the new process has to serve.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/tenants`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantRequest {
     /// What it is called, or what requests tell it by.
@@ -19,7 +19,7 @@ pub struct TenantRequest {
 }
 
 /// `DELETE /v1/tenants`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantName {
     /// What it is called, or what requests tell it by.
@@ -27,7 +27,7 @@ pub struct TenantName {
 }
 
 /// `GET /v1/tenants`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TenantList {
     /// Where a request says whose it is.
     pub from: String,
@@ -40,7 +40,7 @@ pub struct TenantList {
 }
 
 /// One tenant.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ListedTenant {
     /// What it is called.
     pub name: String,

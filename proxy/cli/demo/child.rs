@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use super::source::{CUSTOMERS, Origin};
-use crate::admin::Client;
 use crate::admin::wire::Status;
+use crate::admin::{Client, Target};
 use crate::processes::{end, ended_by};
 
 /// How long the gate may take to start.
@@ -84,7 +84,7 @@ impl ChildGate {
         &self,
         path: &'static str,
     ) -> anyhow::Result<T> {
-        let client = Client::new(&self.socket());
+        let client = Client::new(Target::Socket(self.socket()));
         // The client has a runtime of its own, which cannot run inside this one.
         let asked = tokio::task::spawn_blocking(move || client.get(path));
         Ok(asked.await??)

@@ -40,7 +40,7 @@ const NOBODY: Bounds = Bounds {
 };
 
 /// Learned customers in numbers.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Counts {
     /// Prefixes in force.
     pub known: usize,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What is wrong with the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
     /// Parts of it were damaged; they were moved aside, and the rest is in use.
@@ -37,7 +37,7 @@ impl ProblemKind {
 }
 
 /// What is wrong with the store, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
     /// Which kind it is.
     pub kind: ProblemKind,

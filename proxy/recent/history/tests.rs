@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use tidegate_limit::{Domain, KeyHasher};
 
 use super::*;
-use crate::recent::cut;
+use crate::cut::cut;
 
 /// A history with the totals that a gate would count beside it.
 struct Kept {

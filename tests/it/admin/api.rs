@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::gate;
 use crate::harness::Gate;
 
-fn socket(gate: &Gate) -> UnixStream {
+pub(super) fn socket(gate: &Gate) -> UnixStream {
     let stream = UnixStream::connect(gate.folder.path("admin.sock")).expect("the socket answers");
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
@@ -16,7 +16,12 @@ fn socket(gate: &Gate) -> UnixStream {
 }
 
 /// One request to the admin API: status, content type, body.
-fn ask(gate: &Gate, method: &str, path: &str, body: &str) -> (u16, String, serde_json::Value) {
+pub(super) fn ask(
+    gate: &Gate,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, String, serde_json::Value) {
     let mut stream = socket(gate);
     let length = body.len();
     let head = "Host: admin\r\nContent-Type: application/json\r\nConnection: close";

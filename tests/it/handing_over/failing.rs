@@ -20,7 +20,7 @@ socket(my $s, PF_UNIX, SOCK_STREAM, 0) or die;
 connect($s, pack_sockaddr_un($ARGV[-1])) or die;
 $s->autoflush(1);
 sub say_it {{ syswrite($s, pack('N/a*', $_[0])) }}
-sub hello {{ say_it('{{"protocol":1,"version":"9.9.9"}}') }}
+sub hello {{ say_it('{{"protocol":2,"version":"9.9.9"}}') }}
 {then}
 "#
     )

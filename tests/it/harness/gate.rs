@@ -40,6 +40,7 @@ pub fn tidegate(arguments: &[&str]) -> Output {
 fn finish(command: &mut Command) -> Output {
     let mut child = command
         .env_remove("TIDEGATE_ADMIN")
+        .env_remove("TIDEGATE_ADMIN_TOKEN_FILE")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -217,7 +218,7 @@ impl Gate {
     }
 
     /// The addresses of the URLs that follow these words.
-    fn announced(&self, before: &str) -> Vec<SocketAddr> {
+    pub fn announced(&self, before: &str) -> Vec<SocketAddr> {
         let messages = self.messages();
         let said = messages.iter().filter_map(|line| line.split_once(before));
         let said = said.filter_map(|(_, rest)| rest.split_once("://"));

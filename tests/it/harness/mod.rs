@@ -19,6 +19,7 @@ mod manager;
 mod multiplexed;
 mod names;
 mod promql;
+mod schema;
 mod terminal;
 mod tool;
 
@@ -34,6 +35,7 @@ pub use manager::Manager;
 pub use multiplexed::{Answer, Http2, Pending, request};
 pub use names::Names;
 pub use promql::selectors;
+pub use schema::Schemas;
 pub use terminal::Terminal;
 pub use tool::{Process, tool};
 
