@@ -97,6 +97,7 @@ fn facts(outcome: Outcome, number: usize) -> Facts<'static> {
         status: 200,
         tenant: None,
         pass: None,
+        agent: None,
         upstream: None,
         received: 0,
         sent: 0,
