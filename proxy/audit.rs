@@ -16,13 +16,15 @@ use serde::{Deserialize, Serialize};
 use crate::journal::Journal;
 use crate::state;
 
+/// Bytes of a file of the journal.
+const MAX_FILE: u64 = 4 << 20;
 /// Seconds after a change when the traffic is looked at again.
 pub const AFTER: u64 = 60;
 /// Changes that wait for that at a time.
 const MAX_WAITING: usize = 1000;
 
 /// A line of the file: a record, or what the traffic was after an earlier one.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
     Record {
@@ -42,6 +44,8 @@ pub struct Audit {
     journal: Journal<Line>,
     /// The number of the next change. Locked while the file is written, for as long as the disk takes.
     next: Mutex<u64>,
+    /// Lines that the disk has not taken.
+    unwritten: Mutex<VecDeque<Line>>,
     /// Changes by number, and when the traffic after them is due. Locked for a moment alone: the thread
     /// that answers operators looks at it.
     waiting: Mutex<VecDeque<(u64, u64)>>,
@@ -51,8 +55,9 @@ impl Audit {
     /// The log in the state directory.
     pub fn open(directory: &Path) -> Self {
         let audit = Audit {
-            journal: Journal::new(directory, "audit"),
+            journal: Journal::new(directory, "audit", MAX_FILE),
             next: Mutex::default(),
+            unwritten: Mutex::default(),
             waiting: Mutex::default(),
         };
         let numbers = audit.journal.lines().filter_map(|line| match line {
@@ -68,22 +73,51 @@ impl Audit {
     /// another process's.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk does not take it: then it is kept, and listed, and written with the next one.
     pub fn append(&self, record: Record) -> io::Result<()> {
         let mut next = self.next.lock();
         let number = *next;
         let due = record.time.saturating_add(AFTER);
         let line = Line::Record { number, record };
-        let written = state::if_ours(|| self.journal.append(&[line])).transpose()?;
-        if written.is_none() {
+        let Some(written) = state::if_ours(|| self.write(vec![line])) else {
             return Ok(());
-        }
+        };
         *next += 1;
         let mut waiting = self.waiting.lock();
         if waiting.len() < MAX_WAITING {
             waiting.push_back((number, due));
         }
-        Ok(())
+        written
+    }
+
+    /// Writes what the disk has not taken so far, and these.
+    fn write(&self, lines: Vec<Line>) -> io::Result<()> {
+        let all: Vec<Line> = {
+            let mut unwritten = self.unwritten.lock();
+            unwritten.extend(lines);
+            while unwritten.len() > MAX_WAITING {
+                unwritten.pop_front();
+            }
+            unwritten.iter().cloned().collect()
+        };
+        if all.is_empty() {
+            return Ok(());
+        }
+        let written = self.journal.append(&all);
+        if written.is_ok() {
+            self.unwritten.lock().drain(..all.len());
+        }
+        written
+    }
+
+    /// Tries to write what the disk has not taken, unless that is being done.
+    pub fn write_again(&self) {
+        if !self.unwritten.lock().is_empty()
+            && let Some(_writing) = self.next.try_lock()
+        {
+            // What is wrong was told when it began.
+            let _ = state::if_ours(|| self.write(Vec::new()));
+        }
     }
 
     /// Writes down the traffic after changes that are a minute old. Blocks as [`Audit::append`] does, but
@@ -104,7 +138,7 @@ impl Audit {
             lines.push(Line::After { after, traffic });
         }
         drop(waiting);
-        state::if_ours(|| self.journal.append(&lines)).unwrap_or(Ok(()))
+        state::if_ours(|| self.write(lines)).unwrap_or(Ok(()))
     }
 
     /// Whether a change waits for the traffic after it, and its minute has passed.
@@ -119,7 +153,8 @@ impl Audit {
     /// When the file is there and cannot be read.
     pub fn list(&self, most: usize) -> io::Result<Vec<Record>> {
         let mut found: VecDeque<(u64, Record)> = VecDeque::new();
-        for line in self.journal.read()? {
+        let unwritten = self.unwritten.lock().clone();
+        for line in self.journal.read()?.chain(unwritten) {
             match line {
                 Line::Record { number, record } => {
                     found.push_back((number, record));
@@ -150,7 +185,6 @@ mod tests {
     use nix::unistd::mkfifo;
 
     use super::*;
-    use crate::journal;
 
     const TRAFFIC: Traffic = Traffic {
         forwarded: 1.5,
@@ -263,7 +297,7 @@ mod tests {
     fn it_does_not_grow_without_bound() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
-        fs::write(&path, vec![b'\n'; journal::MAX_FILE as usize]).unwrap();
+        fs::write(&path, vec![b'\n'; MAX_FILE as usize]).unwrap();
         let audit = Audit::open(folder.path());
         audit.append(record(1)).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);

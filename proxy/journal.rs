@@ -13,8 +13,6 @@ use serde::de::DeserializeOwned;
 
 use crate::regular;
 
-/// Bytes of a file, after which the next one is begun.
-pub const MAX_FILE: u64 = 4 << 20;
 /// Bytes of a line that is read; ours are shorter.
 const MAX_LINE: u64 = 64 << 10;
 
@@ -22,14 +20,17 @@ const MAX_LINE: u64 = 64 << 10;
 #[derive(Debug)]
 pub struct Journal<T> {
     path: PathBuf,
+    /// Bytes of a file, after which the next one is begun.
+    full: u64,
     lines: PhantomData<fn(T) -> T>,
 }
 
 impl<T: Serialize + DeserializeOwned> Journal<T> {
-    /// The one of this name in a directory, `NAME.jsonl`.
-    pub fn new(directory: &Path, name: &str) -> Self {
+    /// The one of this name in a directory, `NAME.jsonl`, with so many bytes in a file.
+    pub fn new(directory: &Path, name: &str, full: u64) -> Self {
         Journal {
             path: directory.join(format!("{name}.jsonl")),
+            full,
             lines: PhantomData,
         }
     }
@@ -49,7 +50,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn read(&self) -> io::Result<impl Iterator<Item = T> + use<T>> {
-        match regular::open(&self.path, 2 * MAX_FILE) {
+        match regular::open(&self.path, 2 * self.full) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => Ok(self.lines()),
         }
@@ -57,15 +58,18 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
 
     /// As [`Journal::read`]; nothing where it cannot be read.
     pub fn lines(&self) -> impl Iterator<Item = T> + use<T> {
-        lines(&self.older()).chain(lines(&self.path))
+        // More is not ours.
+        let most = 2 * self.full;
+        lines(&self.older(), most).chain(lines(&self.path, most))
     }
 
-    /// Adds lines. Blocks for as long as the disk does.
+    /// Adds lines, all of them or none: no more than a small part of a file at a time. Blocks for as long
+    /// as the disk does.
     ///
     /// # Errors
     /// When the disk does not take them.
     pub fn append(&self, lines: &[T]) -> io::Result<()> {
-        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= MAX_FILE) {
+        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= self.full) {
             fs::rename(&self.path, self.older())?;
         }
         let mut file = File::options()
@@ -82,8 +86,14 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
             serde_json::to_writer(&mut bytes, line)?;
             bytes.push(b'\n');
         }
-        file.write_all(&bytes)?;
-        file.sync_data()
+        let before = file.metadata()?.len();
+        let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Who asks again would have them twice. What cannot be taken back is passed over as far as
+            // it is not whole.
+            let _ = file.set_len(before);
+        }
+        written
     }
 }
 
@@ -100,9 +110,8 @@ fn ends_whole(path: &Path) -> io::Result<bool> {
 }
 
 /// The lines of a file that are ours and whole; none when there is no such file.
-fn lines<T: DeserializeOwned>(path: &Path) -> impl Iterator<Item = T> + use<T> {
-    // More is not ours.
-    let file = regular::open(path, 2 * MAX_FILE).ok();
+fn lines<T: DeserializeOwned>(path: &Path, most: u64) -> impl Iterator<Item = T> + use<T> {
+    let file = regular::open(path, most).ok();
     let mut file = file.map(BufReader::new);
     std::iter::from_fn(move || {
         let file = file.as_mut()?;

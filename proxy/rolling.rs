@@ -120,7 +120,8 @@ impl Beat {
         self.begun.elapsed()
     }
 
-    /// How many are over since this was asked last: several when the machine slept.
+    /// How many are over since this was asked last: several when nobody asked for a while. A machine
+    /// that sleeps does not count.
     pub fn over(&mut self) -> u64 {
         let over = self.begun.elapsed().as_secs() / self.width.as_secs();
         let passed = self

@@ -195,7 +195,7 @@ fn own(directory: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             anyhow::bail!("state.directory {shown} is another gate's")
         }
-        Err(error) => tracing::warn!("state.directory {shown} cannot be locked: {error}"),
+        Err(error) => state::tell_unusable(directory, &error),
         Ok(()) => {}
     }
     Ok(())

@@ -94,6 +94,22 @@ pub fn lock(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Tells that the directory cannot be used, until [`lock_again`] finds that it can.
+pub fn tell_unusable(directory: &Path, error: &io::Error) {
+    let shown = directory.display();
+    let problem = format!(
+        "state.directory {shown} cannot be used ({error}): what is set is in force, but would not survive a restart"
+    );
+    tell(&directory.join("lock"), problem);
+}
+
+/// Tries to lock the directory, where that was not possible.
+pub fn lock_again(directory: &Path) {
+    if lock(directory).is_ok() && told().remove(&directory.join("lock")).is_some() {
+        tracing::info!("state.directory {} can be used", directory.display());
+    }
+}
+
 /// Writes what could not be written, so that another process finds it.
 ///
 /// # Errors
@@ -124,16 +140,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
 
 /// Tells how a write of a file went that grows. Whether it was written.
 pub fn note(path: &Path, result: io::Result<()>) -> bool {
-    let begins = !told().contains_key(path);
-    match written(path, result) {
-        Ok(()) => true,
-        Err(error) => {
-            if begins {
-                tracing::warn!("{error}");
-            }
-            false
-        }
-    }
+    written(path, result).is_ok()
 }
 
 /// Tells how a write went, and when a file that could not be written is so again.
@@ -145,7 +152,11 @@ fn written(path: &Path, written: io::Result<()>) -> Result<(), StateError> {
                 tracing::info!("{}: written", path.display());
             }
         }
-        Err(error) => drop(told().insert(path.to_owned(), error.to_string())),
+        Err(error) => {
+            if told().insert(path.to_owned(), error.to_string()).is_none() {
+                tracing::warn!("{error}");
+            }
+        }
     }
     written
 }

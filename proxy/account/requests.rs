@@ -146,7 +146,7 @@ impl Ends {
 }
 
 /// How long requests took: of each outcome, one counter a bucket, what is above the last bound, and the
-/// sum in nanoseconds.
+/// sum in microseconds.
 #[derive(Debug)]
 struct Durations(Counters);
 
@@ -169,9 +169,9 @@ impl Durations {
         };
         let seconds = duration.as_secs_f64();
         let bucket = DURATIONS.partition_point(|bound| *bound < seconds);
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.0.increment(first + bucket);
-        self.0.add(first + SUM, nanos);
+        self.0.add(first + SUM, micros);
     }
 
     fn values(&self) -> Vec<(Vec<&'static str>, Distribution)> {
@@ -189,7 +189,7 @@ impl Durations {
         Distribution {
             buckets,
             count: within + self.0.get(first + ABOVE),
-            sum: self.0.get(first + SUM) as f64 / 1e9,
+            sum: self.0.get(first + SUM) as f64 / 1e6,
         }
     }
 }

@@ -20,6 +20,8 @@ use super::{Problem, Target, TokenError};
 
 /// How long an answer may take; a reload looks names up, which has its own deadline.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// The same for a question that costs nothing: who asks it wants to know whether the gate is well.
+const AT_ONCE: Duration = Duration::from_secs(5);
 /// How long a body may take to be sent and answered: no connection to the gate lasts much longer.
 const LONGEST_STREAM: Duration = Duration::from_secs(55);
 /// Bytes of a piece of such a body, and pieces that are read ahead.
@@ -54,7 +56,7 @@ pub enum ClientError {
         gate: String,
     },
     /// There is no token to show.
-    #[error("the token: {0}")]
+    #[error("the token")]
     Token(#[from] TokenError),
     /// No URI has room for what is asked.
     #[error("this is too long to be asked about: {length} bytes, and {LONGEST} can be")]
@@ -87,6 +89,14 @@ impl Client {
     /// See [`ClientError`].
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.request(Method::GET, path, Full::default(), DEADLINE)
+    }
+
+    /// Asks for what a gate that is well says at once.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn get_at_once<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(Method::GET, path, Full::default(), AT_ONCE)
     }
 
     /// Asks for something in particular.

@@ -271,9 +271,13 @@ pub(super) async fn write_again(admin: Arc<Admin>) {
     tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tries.tick().await;
-        let directory = admin.directory.clone();
+        let admin = admin.clone();
         // What is wrong is in the status, and the log had it when it began.
-        let again = move || drop((state::lock(&directory), state::write_again()));
+        let again = move || {
+            admin.audit.write_again();
+            state::lock_again(&admin.directory);
+            drop(state::write_again());
+        };
         if let Err(error) = tokio::task::spawn_blocking(again).await {
             tracing::error!("writing state files again: {error}");
         }

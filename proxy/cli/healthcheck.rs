@@ -6,7 +6,7 @@ use super::{Context, Format, output};
 use crate::admin::wire::Status;
 
 pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
-    let status: Status = context.client().get("/v1/status")?;
+    let status: Status = context.client().get_at_once("/v1/status")?;
     let word = status.state();
     match context.format {
         Format::Json => output::json(&serde_json::json!({ "state": word }))?,

@@ -10,6 +10,7 @@ pub use minute::{Ends, Minute, Report, UpstreamMinute, add};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -20,8 +21,11 @@ use crate::journal::Journal;
 use crate::state;
 use crate::top;
 
-/// Minutes that wait for a disk: as many as half a day has.
+/// Bytes of a file of the journal: a minute has three KiB, and eleven at the most.
+const MAX_FILE: u64 = 8 << 20;
+/// Minutes that wait for a disk: as many as half a day has. And how many of them are written at a time.
 const UNWRITTEN: usize = 720;
+const AT_ONCE: usize = 60;
 /// Upstreams in trouble that a minute names.
 const TROUBLED: usize = 10;
 
@@ -41,9 +45,11 @@ struct Kept {
 }
 
 /// What the counters were when a minute began, and when that was.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Totals {
     at: u64,
+    /// How long a minute was, whatever the wall clock is set to.
+    instant: Instant,
     requests: Ends,
     known: Ends,
     closed: BTreeMap<String, u64>,
@@ -55,10 +61,14 @@ impl Minutes {
     pub fn open(directory: &Path) -> Self {
         let begun = Totals {
             at: clock::unix_seconds(),
-            ..Totals::default()
+            instant: Instant::now(),
+            requests: Ends::default(),
+            known: Ends::default(),
+            closed: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
         };
         Minutes {
-            journal: Journal::new(directory, "minutes"),
+            journal: Journal::new(directory, "minutes", MAX_FILE),
             kept: Mutex::new(Kept {
                 unwritten: VecDeque::new(),
                 looked_at: 0,
@@ -90,15 +100,28 @@ impl Minutes {
         if kept.unwritten.len() > UNWRITTEN {
             kept.unwritten.pop_front();
         }
-        let waiting: Vec<Minute> = kept.unwritten.iter().cloned().collect();
-        // Readers of a report do not wait for the disk.
         drop(kept);
+        while self.write_some() {}
+    }
+
+    /// Writes the oldest of those that wait; whether there may be more, and the disk takes them.
+    fn write_some(&self) -> bool {
+        // Readers of a report do not wait for the disk.
+        let waiting: Vec<Minute> = {
+            let kept = self.kept.lock();
+            kept.unwritten.iter().take(AT_ONCE).cloned().collect()
+        };
+        if waiting.is_empty() {
+            return false;
+        }
         let written = state::if_ours(|| self.journal.append(&waiting));
-        if written.is_none_or(|written| state::note(self.journal.path(), written)) {
+        let is_written = written.is_none_or(|written| state::note(self.journal.path(), written));
+        if is_written {
             let mut kept = self.kept.lock();
             let written = kept.unwritten.len().min(waiting.len());
             kept.unwritten.drain(..written);
         }
+        is_written
     }
 
     /// What went through since then, in seconds since the epoch, with the minute that goes on.
@@ -112,12 +135,20 @@ impl Minutes {
         top: &top::Keeper,
         upstreams: &[(String, Health)],
     ) -> io::Result<Vec<Minute>> {
+        let (waiting, now) = {
+            let kept = self.kept.lock();
+            let totals = Totals::now(gate, upstreams);
+            let mut now = totals.since(&kept.before, gate, upstreams);
+            now.sources = top.this_minute();
+            (kept.unwritten.clone(), now)
+        };
         let mut minutes: Vec<Minute> = self.journal.read()?.collect();
-        let kept = self.kept.lock();
-        let totals = Totals::now(gate, upstreams);
-        let mut now = totals.since(&kept.before, gate, upstreams);
-        now.sources = top.this_minute();
-        minutes.extend(kept.unwritten.iter().cloned());
+        // Those that have been written meanwhile are there already.
+        let written = minutes.split_off(minutes.len().saturating_sub(UNWRITTEN));
+        let waiting = waiting.into_iter().filter(|one| !written.contains(one));
+        let waiting: Vec<Minute> = waiting.collect();
+        minutes.extend(written);
+        minutes.extend(waiting);
         minutes.push(now);
         minutes.retain(|minute| minute.until > from);
         Ok(minutes)
@@ -131,6 +162,7 @@ impl Totals {
             |(name, health): &(String, Health)| (name.clone(), [health.succeeded, health.failed]);
         Totals {
             at: clock::unix_seconds(),
+            instant: Instant::now(),
             requests: Ends::of(metrics.ends()),
             known: Ends::of(metrics.known_ends()),
             closed: metrics
@@ -145,17 +177,17 @@ impl Totals {
         let troubled = upstreams.iter().map(|(name, health)| {
             let now = [health.succeeded, health.failed];
             let [answered, failed] = match before.upstreams.get(name) {
-                Some([answered, failed]) => [
-                    now[0].saturating_sub(*answered),
-                    now[1].saturating_sub(*failed),
-                ],
-                None => now,
+                // Fewer: it was configured anew, and begins with nothing.
+                Some([answered, failed]) if now[0] >= *answered && now[1] >= *failed => {
+                    [now[0] - answered, now[1] - failed]
+                }
+                _ => now,
             };
             UpstreamMinute::of(name, health, answered, failed)
         });
         Minute {
             until: self.at,
-            seconds: self.at.saturating_sub(before.at),
+            seconds: self.instant.duration_since(before.instant).as_secs(),
             mode: gate.mode.record().to_string(),
             requests: self.requests.since(&before.requests),
             known: self.known.since(&before.known),

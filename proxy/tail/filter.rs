@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Of, Request};
+use crate::cut::cut;
 use crate::door::DoorReason;
 use crate::head::has_prefix;
 use crate::prefixes::parse_prefix;
@@ -107,8 +108,9 @@ impl Filter {
             // No request was read.
             return self.tenant.is_none() && self.path.is_none() && self.status.is_none();
         };
+        // What is kept of a name is its beginning.
         let of_tenant =
-            |asked: &String| tenant.as_ref().is_some_and(|tenant| tenant[..] == **asked);
+            |asked: &String| tenant.as_ref().is_some_and(|tenant| *tenant == cut(asked));
         self.tenant.as_ref().is_none_or(of_tenant)
             && self
                 .path

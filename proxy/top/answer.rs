@@ -1,12 +1,10 @@
 //! What is told about the sources.
 
 use std::cmp::Reverse;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::event::UNSEEN;
 use super::keeper::Query;
 use super::slot::Slot;
 use super::source::{Counted, Kind, Measure, Measures, Name};
@@ -21,11 +19,13 @@ const OF_A_MINUTE: [(Measure, usize); 2] = [(Measure::Requests, 5), (Measure::Up
 pub struct Sources {
     /// Over how many seconds: at least the window, once the gate has run for so long, and up to a fifth
     /// more.
-    pub seconds: u64,
+    pub seconds: f64,
     /// All that came in this time.
     pub all: Measured,
-    /// Of so many requests, one was looked at, at the least: 1 while all are.
-    pub one_in: u32,
+    /// Of so many refusals, one was looked at, at the least: 1 while all are.
+    pub refused_one_in: u32,
+    /// Of so many other requests.
+    pub served_one_in: u32,
     /// Requests that nothing more is known of than that they were.
     pub missed: u64,
     /// By client, as it is counted.
@@ -66,10 +66,22 @@ pub struct Source {
     /// By how much that share may be off: what the sketch may have forgotten of it, and two standard
     /// errors of the sampling; 0 when it is exact.
     pub error: f64,
-    /// Whether it is a known customer's.
+    /// Whether it is a known customer's, or has one in it.
     pub known: bool,
     /// Whether it is blocked.
     pub blocked: bool,
+}
+
+impl Source {
+    /// What is to be known before somebody is blocked.
+    pub fn standing(&self) -> &'static str {
+        match (self.known, self.blocked) {
+            (true, true) => "known, blocked",
+            (true, false) => "known",
+            (false, true) => "blocked",
+            (false, false) => "",
+        }
+    }
 }
 
 impl From<Measures> for Measured {
@@ -110,8 +122,9 @@ impl Sources {
     fn with(slot: &Slot, named: impl Fn(Kind) -> Vec<Source>) -> Self {
         Sources {
             seconds: slot.seconds,
-            all: slot.all.into(),
-            one_in: slot.one_in,
+            all: slot.all.measures.into(),
+            refused_one_in: slot.refused_one_in,
+            served_one_in: slot.served_one_in,
             missed: slot.missed,
             clients: named(Kind::Client),
             networks: named(Kind::Network),
@@ -138,24 +151,25 @@ fn named(slot: &Slot, kind: Kind, (by, limit): (Measure, usize), gate: &Gate) ->
     let Some(sketch) = slot.of(kind) else {
         return Vec::new();
     };
-    let weighs = |(counted, _): &(&Counted, _)| counted.measures.get(by) > 0;
+    let weight = |counted: &Counted| {
+        let measures = counted.sums.measures;
+        Reverse((measures.get(by), measures.0))
+    };
+    let weighs = |(counted, _): &(&Counted, _)| counted.sums.measures.get(by) > 0;
     let mut all: Vec<(&Counted, [u64; 4])> = sketch.bounded().filter(weighs).collect();
-    all.sort_by_cached_key(|(counted, _)| {
-        let Measures(all) = counted.measures;
-        (
-            Reverse(counted.measures.get(by)),
-            Reverse(all),
-            text(&counted.name),
-        )
-    });
-    all.truncate(limit);
+    // Names are made of those alone that are named.
+    if limit < all.len() {
+        all.select_nth_unstable_by_key(limit, |(counted, _)| weight(counted));
+        all.truncate(limit);
+    }
+    all.sort_by_cached_key(|(counted, _)| (weight(counted), text(&counted.name)));
     let source = |(counted, missing)| source(counted, Measures(missing), slot, by, gate);
     all.into_iter().map(source).collect()
 }
 
 fn source(counted: &Counted, missing: Measures, slot: &Slot, by: Measure, gate: &Gate) -> Source {
-    let all = slot.all.get(by).max(1) as f64;
-    let value = counted.measures.get(by);
+    let all = slot.all.measures.get(by).max(1) as f64;
+    let value = counted.sums.measures.get(by);
     let forgotten = missing.get(by) as f64;
     let (known, blocked) = match counted.name {
         Name::Prefix(prefix) => (is_known(prefix, gate), is_blocked(prefix, gate)),
@@ -163,19 +177,12 @@ fn source(counted: &Counted, missing: Measures, slot: &Slot, by: Measure, gate: 
     };
     Source {
         name: text(&counted.name),
-        measured: counted.measures.into(),
+        measured: counted.sums.measures.into(),
         share: value as f64 / all,
-        error: (forgotten + sampling_error(value, by, slot.one_in)) / all,
+        error: (forgotten + counted.sums.error(by)) / all,
         known,
         blocked,
     }
-}
-
-/// Two standard errors of a sum of which one in so many was looked at: each of those adds its value
-/// squared, (n - 1) / n times, and none has more than what is always looked at (Horvitz and Thompson).
-fn sampling_error(sum: u64, by: Measure, one_in: u32) -> f64 {
-    let most = UNSEEN.get(by) as f64;
-    2.0 * (f64::from(one_in.saturating_sub(1)) * most * sum as f64).sqrt()
 }
 
 /// A prefix of a single address as that address.
@@ -189,20 +196,14 @@ fn text(name: &Name) -> String {
     }
 }
 
+/// Whether there is a known customer in it.
 fn is_known(prefix: IpNet, gate: &Gate) -> bool {
-    ends(prefix)
-        .into_iter()
-        .all(|address| gate.is_known(address))
+    gate.known.overlaps(prefix) || gate.learned.overlaps(prefix)
 }
 
+/// Whether all of it is, as far as its two ends tell.
 fn is_blocked(prefix: IpNet, gate: &Gate) -> bool {
-    ends(prefix)
+    [prefix.network(), prefix.broadcast()]
         .into_iter()
         .all(|address| gate.blocks.contains(address))
-}
-
-/// The first and the last address: a prefix that both are in has all of it, but for one that is pieced
-/// together.
-fn ends(prefix: IpNet) -> [IpAddr; 2] {
-    [prefix.network(), prefix.broadcast()]
 }

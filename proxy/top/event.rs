@@ -14,8 +14,14 @@ use crate::cut::cut;
 const LARGE: u64 = 64 * 1024;
 /// The same for the time it held an upstream.
 const LONG: Duration = Duration::from_millis(100);
-/// What is not looked at apart is less than this.
-pub const UNSEEN: Measures = Measures([1, 1, LARGE, LONG.as_micros() as u64]);
+
+impl Measures {
+    /// Whether it is looked at whatever comes.
+    pub fn is_large(&self) -> bool {
+        let Measures([_, _, bytes, upstream]) = *self;
+        bytes >= LARGE || u128::from(upstream) >= LONG.as_micros()
+    }
+}
 
 /// An ended request, or a connection that was closed before there was one.
 #[derive(Clone, Debug)]
@@ -34,13 +40,18 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether it was drawn by lot, and is not looked at whatever comes.
+    pub fn is_drawn(&self) -> bool {
+        !self.measures.is_large()
+    }
+
     /// Of a request.
-    pub fn of_request(facts: &Facts, stands_for: u32) -> Self {
+    pub fn of_request(facts: &Facts, measures: Measures, stands_for: u32) -> Self {
         Event {
             stands_for,
             client: facts.client,
             refused: facts.is_refused(),
-            measures: measures(facts),
+            measures,
             tenant: facts.tenant.map(cut),
             path: (!facts.path.is_empty()).then(|| cut(facts.path)),
             agent: facts.agent.map(cut_bytes),
@@ -61,14 +72,8 @@ impl Event {
     }
 }
 
-/// Whether it is looked at whatever comes.
-pub fn is_large(facts: &Facts) -> bool {
-    let Measures([_, _, bytes, upstream]) = measures(facts);
-    let Measures([_, _, large, long]) = UNSEEN;
-    bytes >= large || upstream >= long
-}
-
-fn measures(facts: &Facts) -> Measures {
+/// What is counted of a request.
+pub fn measures(facts: &Facts) -> Measures {
     // How long a tunnel was open says nothing about who keeps the app busy.
     let held = facts.upstream.is_some() && facts.status != 101;
     let upstream = if held { facts.duration } else { Duration::ZERO };

@@ -102,7 +102,7 @@ struct Kept {
     missed: u64,
 }
 
-/// Events that have come since it was last decided how many there should be.
+/// Events that were drawn since it was last decided how many there should be.
 #[derive(Debug, Default)]
 struct Drawn {
     refused: u64,
@@ -124,7 +124,8 @@ impl Kept {
     fn end_slots(&mut self, missed: u64) {
         let over = self.beat.over();
         if over > ALL {
-            let over = self.over + over;
+            // Minutes begin anew, too.
+            let over = (self.over + over).next_multiple_of(MINUTE / SLOT);
             *self = Kept::new(missed);
             self.over = over;
             return;
@@ -132,7 +133,7 @@ impl Kept {
         for _ in 0..over {
             let mut slot = Slot::empty();
             slot.merge(&mem::replace(&mut self.now, Slot::now()));
-            slot.seconds = SLOT;
+            slot.seconds = SLOT as f64;
             slot.missed = missed.saturating_sub(mem::replace(&mut self.missed, missed));
             self.slots.keep(slot);
         }
@@ -161,7 +162,7 @@ impl Kept {
 
     fn add_now(&self, all: &mut Slot, missed: u64) {
         all.merge(&self.now);
-        all.seconds += self.beat.gone_on().as_secs();
+        all.seconds += self.beat.gone_on().as_secs_f64();
         all.missed += missed.saturating_sub(self.missed);
     }
 }
@@ -208,6 +209,7 @@ impl Keeper {
                 self.top().refused.adapt(drawn.refused, time);
                 self.top().served.adapt(drawn.served, time);
                 (since, drawn) = (Instant::now(), Drawn::default());
+                self.forget_answers();
             }
         }
     }
@@ -228,6 +230,7 @@ impl Keeper {
             let client = policy.client.prefix(event.client);
             kept.now.take(&event, client, hashing);
             match event.refused {
+                _ if !event.is_drawn() => {}
                 true => drawn.refused += 1,
                 false => drawn.served += 1,
             }
@@ -259,6 +262,14 @@ impl Keeper {
     pub fn this_minute(&self) -> Sources {
         let slot = self.lock().this_minute(self.missed());
         Sources::of_minute(&slot, &self.gate)
+    }
+
+    /// Gives back the memory of answers that nobody gets any more.
+    fn forget_answers(&self) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        for answer in answers.iter_mut() {
+            answer.take_if(|made| made.at.elapsed() >= FRESH);
+        }
     }
 
     fn window(&self, window: Window) -> Arc<Slot> {

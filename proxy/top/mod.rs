@@ -6,7 +6,8 @@
 //! the harder the flood is. One thread counts them in sketches of fixed size ([`Keeper`]). What may be
 //! off by either is told as an error.
 //!
-//! Memory: 1.3 MiB for the queue, and up to about ten for the sketches.
+//! Memory: 1.3 MiB for the queue, up to about ten for the sketches, and as much once more while somebody
+//! looks at all windows.
 
 mod answer;
 mod event;
@@ -64,12 +65,13 @@ impl Top {
     /// (The queue would take a lock to wake a thread that sleeps in it, which none does.)
     pub fn ended(&self, facts: &Facts) {
         let sampler = self.sampler(facts.is_refused());
-        let stands_for = match event::is_large(facts) {
+        let measures = event::measures(facts);
+        let stands_for = match measures.is_large() {
             true => 1,
             false => sampler.draw(),
         };
         if stands_for > 0 {
-            self.send(Event::of_request(facts, stands_for));
+            self.send(Event::of_request(facts, measures, stands_for));
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::event::Event;
-use super::source::{Counted, Kind, Measures, Name};
+use super::source::{Counted, Kind, Name, Sums};
 use crate::hashed::KeyHashing;
 use crate::heavy::Heavy;
 use crate::prefixes::network;
@@ -27,11 +27,13 @@ pub type Sketch = Heavy<u64, Counted, KeyHashing, 4>;
 /// A stretch of time.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    pub seconds: u64,
+    pub seconds: f64,
     /// All that came.
-    pub all: Measures,
-    /// For how many each event stood, at the most.
-    pub one_in: u32,
+    pub all: Sums,
+    /// For how many each event stood, at the most: of what was refused,
+    pub refused_one_in: u32,
+    /// and of what was not.
+    pub served_one_in: u32,
     /// Requests that nothing more is known of.
     pub missed: u64,
     sketches: [Sketch; Kind::ALL.len()],
@@ -40,9 +42,10 @@ pub struct Slot {
 impl Slot {
     fn with_room(room: usize) -> Self {
         Slot {
-            seconds: 0,
-            all: Measures::default(),
-            one_in: 1,
+            seconds: 0.0,
+            all: Sums::default(),
+            refused_one_in: 1,
+            served_one_in: 1,
             missed: 0,
             sketches: from_fn(|_| Sketch::new(room)),
         }
@@ -65,12 +68,16 @@ impl Slot {
 
     /// Takes an event over. `client`: the prefix that its client is counted by.
     pub fn take(&mut self, event: &Event, client: IpNet, hashing: &RandomState) {
-        let measures = event.measures.times(event.stands_for);
-        self.all.add(measures);
-        self.one_in = self.one_in.max(event.stands_for);
+        let sums = Sums::of(event.measures, event.stands_for);
+        self.all.add(&sums);
+        let one_in = match event.refused {
+            true => &mut self.refused_one_in,
+            false => &mut self.served_one_in,
+        };
+        *one_in = event.stands_for.max(*one_in);
         for (kind, prefix) in [(Kind::Client, client), (Kind::Network, network(client))] {
             let key = hashing.hash_one(prefix);
-            self.count(kind, key, measures, || Name::Prefix(prefix));
+            self.count(kind, key, sums, || Name::Prefix(prefix));
         }
         let agent = event
             .agent
@@ -83,20 +90,17 @@ impl Slot {
         ] {
             if let Some(text) = text {
                 let key = hashing.hash_one(text);
-                self.count(kind, key, measures, || Name::Text(Arc::from(text)));
+                self.count(kind, key, sums, || Name::Text(Arc::from(text)));
             }
         }
     }
 
-    fn count(&mut self, kind: Kind, key: u64, measures: Measures, name: impl FnOnce() -> Name) {
+    fn count(&mut self, kind: Kind, key: u64, sums: Sums, name: impl FnOnce() -> Name) {
         let Some(sketch) = self.sketches.get_mut(kind as usize) else {
             return;
         };
-        let more = |kept: &mut Counted| kept.measures.add(measures);
-        sketch.count(key, more, || Counted {
-            name: name(),
-            measures,
-        });
+        let more = |kept: &mut Counted| kept.sums.add(&sums);
+        sketch.count(key, more, || Counted { name: name(), sums });
     }
 }
 
@@ -106,13 +110,14 @@ impl Stretch for Slot {
     }
 
     fn seconds(&self) -> u64 {
-        self.seconds
+        self.seconds as u64
     }
 
     fn merge(&mut self, other: &Self) {
         self.seconds += other.seconds;
-        self.all.add(other.all);
-        self.one_in = self.one_in.max(other.one_in);
+        self.all.add(&other.all);
+        self.refused_one_in = self.refused_one_in.max(other.refused_one_in);
+        self.served_one_in = self.served_one_in.max(other.served_one_in);
         self.missed += other.missed;
         for (here, there) in self.sketches.iter_mut().zip(&other.sketches) {
             here.merge(there);

@@ -23,6 +23,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What one of them is called.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Kind::Client => "client",
+            Kind::Network => "network",
+            Kind::Tenant => "tenant",
+            Kind::Path => "path",
+            Kind::Agent => "user agent",
+        }
+    }
+
     /// All, in the order in which they are told.
     pub const ALL: [Kind; 5] = [
         Kind::Client,
@@ -96,11 +108,6 @@ impl Measures {
             *here = here.saturating_add(there);
         }
     }
-
-    /// So many times.
-    pub fn times(self, times: u32) -> Self {
-        Measures(self.0.map(|one| one.saturating_mul(times.into())))
-    }
 }
 
 /// What a source is called.
@@ -112,19 +119,52 @@ pub enum Name {
     Text(Arc<str>),
 }
 
+/// Sums of a sample: what each request stands for, and how far the sums may be off.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    pub measures: Measures,
+    /// Of each sum: n (n - 1) y^2 of each request that stands for n and has y (Horvitz and Thompson 1952).
+    variances: [f32; 4],
+}
+
+impl Sums {
+    /// One request that stands for so many.
+    pub fn of(Measures(one): Measures, stands_for: u32) -> Self {
+        let n = stands_for as f32;
+        Sums {
+            measures: Measures(one.map(|value| value.saturating_mul(stands_for.into()))),
+            variances: one.map(|value| n * (n - 1.0) * (value as f32).powi(2)),
+        }
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
+        self.measures.add(other.measures);
+        for (here, there) in self.variances.iter_mut().zip(other.variances) {
+            *here += there;
+        }
+    }
+
+    /// Two standard errors of one of them; 0 when it is exact.
+    pub fn error(&self, measure: Measure) -> f64 {
+        let variance = self.variances.get(measure as usize).copied();
+        2.0 * f64::from(variance.unwrap_or_default()).sqrt()
+    }
+}
+
 /// A source and what came from it.
 #[derive(Clone, Debug)]
 pub struct Counted {
     pub name: Name,
-    pub measures: Measures,
+    pub sums: Sums,
 }
 
 impl Tally<4> for Counted {
     fn weights(&self) -> [u64; 4] {
-        self.measures.0
+        self.sums.measures.0
     }
 
     fn merge(&mut self, other: &Self) {
-        self.measures.add(other.measures);
+        self.sums.add(&other.sums);
     }
 }

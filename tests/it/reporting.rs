@@ -95,12 +95,8 @@ fn what_was_written_before_a_restart_is_in_it_and_half_a_line_is_not() {
 #[test]
 fn a_span_that_cannot_be_is_refused() {
     let gate = Gate::before(&App::echoing_paths(), "");
-    let refused = gate.verb(&["report", "--since", "8d"]);
-    assert_eq!(refused.code, 1, "{}", refused.stderr);
-    assert!(
-        refused.stderr.contains("it can be 1 to 604800"),
-        "{}",
-        refused.stderr
-    );
-    assert_eq!(gate.verb(&["report", "--since", "soon"]).code, 2);
+    for since in ["8d", "soon", "0s"] {
+        let refused = gate.verb(&["report", "--since", since]);
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+    }
 }

@@ -30,7 +30,7 @@ pub(super) fn write(minutes: &[Minute], out: &mut String) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "{:<11}{:>8}{:>9}{:>9}{:>9}{:>12}  {:<40}  mode",
+        "{:<7}{:>10}{:>9}{:>9}{:>10}{:>14}  {:<40}  mode",
         "until", "all/s", "refused", "failed", "closed/s", "known served", ""
     )?;
     for row in &rows {
@@ -71,7 +71,7 @@ fn write_row(row: &Row, peak: f64, out: &mut String) -> fmt::Result {
     let all = requests.all();
     writeln!(
         out,
-        "{:<11}{:>8.1}{:>9}{:>9}{:>9.1}{:>12}  {:<40}  {}",
+        "{:<7}{:>10.1}{:>9}{:>9}{:>10.1}{:>14}  {:<40}  {}",
         output::clock(row.until),
         rate(row),
         share(requests.refused(), all),

@@ -8,22 +8,20 @@ use super::code;
 use crate::minutes::Minute;
 use crate::top::{Kind, Measured, Source};
 
-/// Sources of a kind that are named.
-const NAMED: usize = 10;
+/// Sources of a kind that are named: those with the most requests, and those that held the upstreams for
+/// longest, who may have sent few.
+const MOST: usize = 8;
+const LONGEST: usize = 3;
 
 /// Writes a table for each kind.
 pub(super) fn write(minutes: &[Minute], out: &mut String) -> fmt::Result {
+    let missed: u64 = minutes.iter().map(|minute| minute.sources.missed).sum();
     writeln!(
         out,
-        "The sum of the minutes in which each was among the heaviest, so at least this much. Seconds are those for which upstreams were held.\n"
+        "Of those that were among the heaviest of a minute, so what each sent in others is not in it; where more than ten thousand a second came, these are estimates ({missed} requests were not looked at). Seconds are those for which the apps were held.\n"
     )?;
-    for (kind, title) in [
-        (Kind::Client, "client"),
-        (Kind::Network, "network"),
-        (Kind::Tenant, "tenant"),
-        (Kind::Path, "path"),
-        (Kind::Agent, "user agent"),
-    ] {
+    for kind in Kind::ALL {
+        let title = kind.title();
         let sums = sums(minutes, kind);
         if sums.is_empty() {
             continue;
@@ -46,8 +44,7 @@ pub(super) fn write(minutes: &[Minute], out: &mut String) -> fmt::Result {
 struct Sum {
     measured: Measured,
     minutes: u64,
-    known: bool,
-    blocked: bool,
+    standing: &'static str,
 }
 
 impl Sum {
@@ -58,7 +55,7 @@ impl Sum {
         here.bytes += there.bytes;
         here.upstream_seconds += there.upstream_seconds;
         self.minutes += 1;
-        (self.known, self.blocked) = (source.known, source.blocked);
+        self.standing = source.standing();
     }
 }
 
@@ -71,8 +68,11 @@ fn sums(minutes: &[Minute], kind: Kind) -> Vec<(&str, Sum)> {
     }
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_by_key(|(name, sum)| (Reverse(sum.measured.requests), *name));
-    sums.truncate(NAMED);
-    sums
+    let mut named: Vec<_> = sums.drain(..sums.len().min(MOST)).collect();
+    let held = |sum: &Sum| sum.measured.upstream_seconds;
+    sums.sort_by(|(_, one), (_, other)| held(other).total_cmp(&held(one)));
+    named.extend(sums.into_iter().take(LONGEST));
+    named
 }
 
 fn write_row(name: &str, sum: &Sum, out: &mut String) -> fmt::Result {
@@ -82,17 +82,12 @@ fn write_row(name: &str, sum: &Sum, out: &mut String) -> fmt::Result {
         bytes,
         upstream_seconds,
     } = sum.measured;
-    let standing = match (sum.known, sum.blocked) {
-        (true, true) => "known, blocked",
-        (true, false) => "known",
-        (false, true) => "blocked",
-        (false, false) => "",
-    };
     writeln!(
         out,
-        "| {} | {requests} | {refused} | {:.1} | {upstream_seconds:.1} | {} | {standing} |",
+        "| {} | {requests} | {refused} | {:.1} | {upstream_seconds:.1} | {} | {} |",
         code(name),
         bytes as f64 / f64::from(1 << 20),
-        sum.minutes
+        sum.minutes,
+        sum.standing
     )
 }

@@ -13,11 +13,22 @@ use super::{Context, Format, output};
 use crate::admin::wire::ReportQuery;
 use crate::minutes::{self, Ends, Minute, Report};
 
+/// How far back it can look.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// How far back, such as 30m or 12h; at most 7d, and as far as there is room for in the state directory
-    #[arg(long, value_name = "DUR", default_value = "2h", value_parser = parse_seconds)]
+    #[arg(long, value_name = "DUR", default_value = "2h", value_parser = parse_span)]
     since: Duration,
+}
+
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let span = parse_seconds(text)?;
+    match span > LONGEST {
+        true => Err("the longest is 7d".to_owned()),
+        false => Ok(span),
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
@@ -101,11 +112,14 @@ fn rate(minute: &Minute) -> f64 {
 
 fn write_ends(what: &str, ends: &Ends, out: &mut String) -> fmt::Result {
     let (all, refused, failed) = (ends.all(), ends.refused(), ends.failed());
+    if all == 0 {
+        return writeln!(out, "- {what}: none.");
+    }
     writeln!(
         out,
         "- {what}: {all}, of which {} were served ({:.1}%), {refused} refused, {failed} failed.",
         ends.forwarded,
-        100.0 * ends.forwarded as f64 / all.max(1) as f64
+        100.0 * ends.forwarded as f64 / all as f64
     )
 }
 

@@ -63,6 +63,7 @@ fn the_sums_are_those_of_the_minutes() {
         "- Requests: 72000, of which 7200 were served (10.0%), 64800 refused, 0 failed.",
         "- Of known customers: 1200, of which 1200 were served (100.0%), 0 refused, 0 failed.",
         "10 requests/s",
+        "until       all/s  refused   failed  closed/s  known served",
         "- Requests refused: `client_rate` 64800.",
         "Nothing was changed, and no upstream was in trouble.",
         "| `203.0.113.7` | 64800 | 64800 | 0.0 | 0.0 | 120 | blocked |",
@@ -98,6 +99,7 @@ fn a_trouble_that_goes_on_is_one() {
         .lines()
         .filter(|line| line.contains("**upstream app**"))
         .collect();
+    assert!(!text.contains("**nothing was written down**"), "{text}");
     assert_eq!(told.len(), 2, "{told:#?}");
     assert!(told[0].ends_with("12 requests failed, 100 were answered; 2 of 3 servers left out"));
     assert!(told[1].ends_with("1 requests failed, 50 were answered"));
@@ -142,13 +144,29 @@ fn changes_tell_what_they_did_and_nobody_writes_markdown_into_it() {
 #[test]
 fn nothing_at_all_is_a_report_too() {
     let text = written(&report(Vec::new()));
-    assert!(
-        text.contains("- Requests: 0, of which 0 were served (0.0%)"),
-        "{text}"
-    );
+    assert!(text.contains("- Requests: none."), "{text}");
     let late = Report {
         from: 0,
         ..report(vec![minute(0, 0, 0)])
     };
     assert!(written(&late).contains("Nothing was written down before"));
+}
+
+#[test]
+fn a_gate_that_was_down_is_told_and_ends_a_trouble() {
+    let mut minutes: Vec<Minute> = [0, 1, 20, 21].map(|number| minute(number, 60, 0)).into();
+    for minute in &mut minutes {
+        minute.upstreams.push(UpstreamMinute {
+            name: "app".to_owned(),
+            servers: 1,
+            out: 1,
+            answered: 0,
+            failed: 4,
+            problem: None,
+        });
+    }
+    let text = written(&report(minutes));
+    let told = |said: &str| text.lines().filter(|line| line.contains(said)).count();
+    assert_eq!(told("**nothing was written down** until"), 1, "{text}");
+    assert_eq!(told("8 requests failed, 0 were answered"), 2, "{text}");
 }

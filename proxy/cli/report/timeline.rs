@@ -56,6 +56,14 @@ fn traffic(traffic: &Traffic) -> String {
     )
 }
 
+fn gap(from: u64, until: u64) -> Event {
+    let said = format!(
+        "**nothing was written down** until {}: the gate, or its machine, was not running",
+        output::time(until)
+    );
+    Event { at: from, said }
+}
+
 /// An upstream in trouble, over minutes that follow each other.
 struct Trouble {
     from: u64,
@@ -93,7 +101,7 @@ impl Trouble {
 
     fn event(self, name: &str) -> Event {
         let mut said = format!(
-            "**upstream {}** in trouble until {}: {} requests failed, {} were answered",
+            "**upstream {}** in trouble between then and {}: {} requests failed, {} were answered",
             output::plain(name),
             output::time(self.until),
             self.failed,
@@ -113,10 +121,22 @@ impl Trouble {
     }
 }
 
-/// Troubles of upstreams: those of neighbouring minutes are one.
+/// Seconds between two minutes that are no gap.
+const NEXT: u64 = 5;
+
+/// Times of which nothing is known, and troubles of upstreams: those of minutes that follow each other
+/// are one.
 fn troubles(minutes: &[Minute]) -> Vec<Event> {
     let (mut open, mut events) = (BTreeMap::<&str, Trouble>::new(), Vec::new());
+    let mut last: Option<u64> = None;
     for minute in minutes {
+        let begun = minute.until.saturating_sub(minute.seconds);
+        if let Some(last) = last.filter(|last| begun > last + NEXT) {
+            let over = std::mem::take(&mut open).into_iter();
+            events.extend(over.map(|(name, trouble)| trouble.event(name)));
+            events.push(gap(last, begun));
+        }
+        last = Some(minute.until);
         let is_in = |name: &str| minute.upstreams.iter().any(|one| one.name == name);
         let over: Vec<&str> = open.keys().copied().filter(|name| !is_in(name)).collect();
         for name in over {

@@ -12,7 +12,7 @@ use crate::admin::wire::{Log, Status};
 use crate::clock;
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
-    let status: Status = context.client().get("/v1/status")?;
+    let status: Status = context.client().get_at_once("/v1/status")?;
     match context.format {
         Format::Json => output::json(&status),
         Format::Human => {

@@ -5,7 +5,7 @@ use hyper::Method;
 use crate::admin::wire::{BlockRequest, Changed, KnownRequest, Unblock};
 use crate::admin::{Client, ClientError};
 use crate::prefixes::Added;
-use crate::top::Source;
+use crate::top::{Kind, Source};
 
 /// For how long a client is blocked or allowed from here, in seconds: what is decided in a hurry ends by
 /// itself.
@@ -32,20 +32,23 @@ pub(super) enum Action {
 pub(super) type Done = Result<String, String>;
 
 impl Action {
-    /// Shuts it out.
-    pub fn block(source: &Source) -> Self {
-        Action::Block {
-            prefix: source.name.clone(),
-            known: source.known,
+    /// Shuts it out, unless it is: the block that there is may be the longer one.
+    pub fn block(source: &Source) -> Result<Self, String> {
+        let (prefix, known) = (source.name.clone(), source.known);
+        match source.blocked {
+            true => Err(format!("{prefix} is blocked already")),
+            false => Ok(Action::Block { prefix, known }),
         }
     }
 
-    /// Lets it in: a block is lifted, and whoever is not blocked becomes known.
-    pub fn allow(source: &Source) -> Self {
+    /// Lets it in: a block is lifted, and who is not blocked becomes known. Who is known may be so for
+    /// longer than an hour, and stays that.
+    pub fn allow(source: &Source, kind: Kind) -> Result<Self, String> {
         let prefix = source.name.clone();
-        match source.blocked {
-            true => Action::Unblock { prefix },
-            false => Action::Allow { prefix },
+        match (source.blocked, source.known && kind == Kind::Client) {
+            (true, _) => Ok(Action::Unblock { prefix }),
+            (false, true) => Err(format!("{prefix} is known already")),
+            (false, false) => Ok(Action::Allow { prefix }),
         }
     }
 
@@ -56,7 +59,9 @@ impl Action {
                 prefix,
                 known: true,
             } => {
-                format!("{prefix} is a KNOWN CUSTOMER. Block it for an hour all the same? y/n")
+                format!(
+                    "{prefix} is, or has in it, a KNOWN CUSTOMER. Block it for an hour all the same? y/n"
+                )
             }
             Action::Block { prefix, .. } => format!("Block {prefix} for an hour? y/n"),
             Action::Unblock { prefix } => format!("Lift the block of {prefix}? y/n"),

@@ -64,6 +64,7 @@ fn look(gate: &Client, view: View) -> Result<Seen, ClientError> {
     let record: Record = gate.get("/v1/mode")?;
     let sources: Sources = gate.ask("/v1/top", &view.query(NAMED))?;
     Ok(Seen {
+        view,
         mode: output::plain(&mode::sentence(&record)),
         sources,
         at: Instant::now(),

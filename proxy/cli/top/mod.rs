@@ -90,7 +90,7 @@ fn write_sources(sources: &Sources, by: Measure, out: &mut String) -> fmt::Resul
         for source in named {
             let [name, cells @ ..] = table::row(source, sources.seconds);
             let cells = cells.map(|cell| format!("{cell:>13}")).concat();
-            writeln!(out, "{name:<44}{cells}{}", table::standing(source))?;
+            writeln!(out, "{name:<44}{cells}  {}", source.standing())?;
         }
     }
     Ok(())

@@ -12,9 +12,12 @@ use crate::top::{Kind, Source};
 
 /// Rows of a kind that is not chosen from: its head and the heaviest.
 const GLIMPSE: u16 = 4;
-/// Letters of a number, with the space before it.
+/// Letters of a number: `requests/s`, `100.0 ±10.5`.
 const NUMBER: u16 = 11;
-const STANDING: u16 = 16;
+/// `known, blocked`.
+const STANDING: u16 = 14;
+/// Letters of a row from which on there is room for all numbers beside a name.
+const WIDE: u16 = 110;
 
 const KEYS: &str = "r requests  f refused  y bytes  u upstream │ w window │ Tab kind  ↑↓ choose  b block  a allow │ p pause  q quit";
 
@@ -23,7 +26,7 @@ pub(super) fn draw(frame: &mut Frame, state: &State) {
     let (said, keys) = (said(state), Line::from(KEYS).style(dim()));
     let width = frame.area().width;
     let [head, body, message, foot] = Layout::vertical([
-        Constraint::Length(3),
+        Constraint::Length(if width < WIDE { 4 } else { 3 }),
         Constraint::Fill(1),
         Constraint::Length(height(&said, width)),
         Constraint::Length(height(&keys, width)),
@@ -67,7 +70,7 @@ fn draw_head(frame: &mut Frame, area: Rect, state: &State, seen: &Seen) {
         Line::from(table::summary(&seen.sources)),
         Line::from(note.unwrap_or_default()).style(dim()),
     ];
-    frame.render_widget(Paragraph::new(lines), area);
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
 }
 
 /// All kinds that anything came of; the one that is chosen from gets the room that is left.
@@ -91,51 +94,58 @@ fn draw_kinds(frame: &mut Frame, area: Rect, state: &State, seen: &Seen) {
 fn draw_kind(frame: &mut Frame, area: Rect, kind: Kind, state: &State, seen: &Seen) {
     let is_chosen = kind == state.kind;
     let sources = &seen.sources;
-    let [title, columns @ ..] = table::headings(kind, state.view.by);
+    let [title, columns @ ..] = table::headings(kind, seen.view.by);
     let title = if is_chosen {
         format!("▸ {title}")
     } else {
         title.to_owned()
     };
-    let numbers = columns.map(|name| Cell::from(Line::from(name).right_aligned()));
-    let heading = [Cell::from(title)]
-        .into_iter()
-        .chain(numbers)
-        .chain([Cell::from("")]);
+    let columns = columns.map(str::to_owned);
+    let heading = cells(title, columns, "", area.width);
     let heading = Row::new(heading).style(if is_chosen { bold() } else { dim() });
     let rows = sources
         .by_kind(kind)
         .iter()
-        .map(|one| row(one, sources.seconds));
-    let widths = [Constraint::Min(16)]
-        .into_iter()
-        .chain(columns.map(|_| Constraint::Length(NUMBER)))
-        .chain([Constraint::Length(STANDING)]);
+        .map(|one| row(one, sources.seconds, area.width));
+    let mut widths = vec![Constraint::Length(NUMBER); numbers_in(area.width).len() + 2];
+    if let [name, .., standing] = widths.as_mut_slice() {
+        (*name, *standing) = (Constraint::Min(16), Constraint::Length(STANDING));
+    }
     let chosen = Style::new().add_modifier(Modifier::REVERSED);
     let table = Table::new(rows, widths)
         .header(heading)
         .column_spacing(1)
         .row_highlight_style(chosen);
-    let mut at = TableState::new().with_selected(is_chosen.then(|| state.at()));
+    let mut at = TableState::new().with_selected(state.at().filter(|_| is_chosen));
     frame.render_stateful_widget(table, area, &mut at);
 }
 
-fn row(source: &Source, seconds: u64) -> Row<'static> {
+/// Which of the numbers there is room for. A number is left out whole: what is left of one that is cut
+/// looks like another one.
+fn numbers_in(width: u16) -> &'static [usize] {
+    match width {
+        WIDE.. => &[0, 1, 2, 3, 4],
+        70.. => &[0, 1, 4],
+        _ => &[4],
+    }
+}
+
+/// The cells of a row, as many as there is room for.
+fn cells(name: String, numbers: [String; 5], standing: &str, width: u16) -> Vec<Cell<'static>> {
+    let shown = numbers_in(width).iter().filter_map(|at| numbers.get(*at));
+    let shown = shown.map(|number| Cell::from(Line::from(number.clone()).right_aligned()));
+    let (name, standing) = (Cell::from(name), Cell::from(standing.to_owned()));
+    [name].into_iter().chain(shown).chain([standing]).collect()
+}
+
+fn row(source: &Source, seconds: f64, width: u16) -> Row<'static> {
     let [name, numbers @ ..] = table::row(source, seconds);
     let style = match (source.blocked, source.known) {
         (true, _) => coloured(Color::Red),
         (false, true) => coloured(Color::Green),
         (false, false) => Style::new(),
     };
-    let numbers = numbers.map(|number| Cell::from(Line::from(number).right_aligned()));
-    let standing = Cell::from(table::standing(source));
-    Row::new(
-        [Cell::from(name)]
-            .into_iter()
-            .chain(numbers)
-            .chain([standing]),
-    )
-    .style(style)
+    Row::new(cells(name, numbers, source.standing(), width)).style(style)
 }
 
 /// A question, or what became of the last one.

@@ -11,6 +11,8 @@ use crate::top::{Kind, Measure, Source, Sources, Window};
 /// What was last said about the gate.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
+    /// What was asked for.
+    pub view: View,
     /// The mode, in words.
     pub mode: String,
     pub sources: Sources,
@@ -92,10 +94,12 @@ impl State {
             .map_or(&[], |seen| seen.sources.by_kind(self.kind))
     }
 
-    /// Which of them is: the first, while there is none of the name.
-    pub fn at(&self) -> usize {
-        let named = |row: &Source| Some(&row.name) == self.chosen.as_ref();
-        self.rows().iter().position(named).unwrap_or(0)
+    /// Which of them is: the first, until one is; none when it is not among them any more.
+    pub fn at(&self) -> Option<usize> {
+        match &self.chosen {
+            None => Some(0),
+            Some(chosen) => self.rows().iter().position(|row| row.name == *chosen),
+        }
     }
 
     pub fn press(&mut self, key: KeyEvent) -> Wish {
@@ -136,11 +140,16 @@ impl State {
             KeyCode::BackTab | KeyCode::Left => {
                 self.turn_to(next(&Kind::ALL, self.kind, Kind::ALL.len() - 1));
             }
-            KeyCode::Down | KeyCode::Char('j') => self.choose(self.at().saturating_add(1)),
-            KeyCode::Up | KeyCode::Char('k') => self.choose(self.at().saturating_sub(1)),
+            KeyCode::Down | KeyCode::Char('j') => self.choose(self.at().map_or(0, |at| at + 1)),
+            KeyCode::Up | KeyCode::Char('k') => {
+                self.choose(self.at().map_or(0, |at| at.saturating_sub(1)))
+            }
             KeyCode::Home => self.choose(0),
             KeyCode::Char('b') => self.ask(Action::block),
-            KeyCode::Char('a') => self.ask(Action::allow),
+            KeyCode::Char('a') => {
+                let kind = self.kind;
+                self.ask(|source| Action::allow(source, kind));
+            }
             KeyCode::Char('p' | ' ') => self.paused = !self.paused,
             _ => {}
         }
@@ -164,15 +173,19 @@ impl State {
     }
 
     /// Asks about the row that is chosen, which stays the same until it is answered.
-    fn ask(&mut self, action: impl FnOnce(&Source) -> Action) {
+    fn ask(&mut self, action: impl FnOnce(&Source) -> Result<Action, String>) {
         if !matches!(self.kind, Kind::Client | Kind::Network) {
             self.said = Said::Bad(
                 "only clients and networks can be blocked or allowed; Tab leads to them".to_owned(),
             );
             return;
         }
-        let row = self.rows().get(self.at());
-        self.asking = row.map(action);
+        let row = self.at().and_then(|at| self.rows().get(at));
+        let gone = || Err("that is not among the heaviest any more; choose again".to_owned());
+        match row.map_or_else(gone, action) {
+            Ok(action) => self.asking = Some(action),
+            Err(why) => self.said = Said::Bad(why),
+        }
     }
 }
 

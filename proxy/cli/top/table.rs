@@ -5,11 +5,11 @@ use crate::top::{Kind, Measure, Source, Sources};
 
 /// What came, in a line.
 pub(super) fn summary(sources: &Sources) -> String {
-    let (all, seconds) = (&sources.all, sources.seconds.max(1) as f64);
+    let (all, seconds) = (&sources.all, sources.seconds.max(1.0));
     let refused = 100.0 * all.refused as f64 / all.requests.max(1) as f64;
     format!(
-        "last {}: {} requests/s, {refused:.1}% of them refused; {}/s; {:.1} upstream connections busy",
-        output::duration(sources.seconds),
+        "last {}: {} requests/s, {refused:.1}% of them refused; {}/s; apps held for {:.1} s a second",
+        output::duration(sources.seconds.round() as u64),
         count(all.requests as f64 / seconds),
         bytes(all.bytes as f64 / seconds),
         all.upstream_seconds / seconds
@@ -19,11 +19,15 @@ pub(super) fn summary(sources: &Sources) -> String {
 /// How far the numbers can be relied on; nothing while they are exact.
 pub(super) fn note(sources: &Sources) -> Option<String> {
     let mut words = Vec::new();
-    if sources.one_in > 1 {
-        words.push(format!(
-            "one request in {} was looked at, and counted for all of them",
-            sources.one_in
-        ));
+    for (one_in, what) in [
+        (sources.refused_one_in, "refusal"),
+        (sources.served_one_in, "other request"),
+    ] {
+        if one_in > 1 {
+            words.push(format!(
+                "one {what} in {one_in} was looked at, for all of them"
+            ));
+        }
     }
     if sources.missed > 0 {
         words.push(format!("{} came too fast to be looked at", sources.missed));
@@ -33,13 +37,6 @@ pub(super) fn note(sources: &Sources) -> Option<String> {
 
 /// The head of a table: of its rows' names, and of their numbers.
 pub(super) fn headings(kind: Kind, by: Measure) -> [&'static str; 6] {
-    let title = match kind {
-        Kind::Client => "client",
-        Kind::Network => "network",
-        Kind::Tenant => "tenant",
-        Kind::Path => "path",
-        Kind::Agent => "user agent",
-    };
     let share = match by {
         Measure::Requests => "% requests",
         Measure::Refused => "% refused",
@@ -47,7 +44,7 @@ pub(super) fn headings(kind: Kind, by: Measure) -> [&'static str; 6] {
         Measure::Upstream => "% upstream",
     };
     [
-        title,
+        kind.title(),
         "requests/s",
         "refused/s",
         "bytes/s",
@@ -57,8 +54,8 @@ pub(super) fn headings(kind: Kind, by: Measure) -> [&'static str; 6] {
 }
 
 /// A row of it.
-pub(super) fn row(source: &Source, seconds: u64) -> [String; 6] {
-    let (seconds, measured) = (seconds.max(1) as f64, &source.measured);
+pub(super) fn row(source: &Source, seconds: f64) -> [String; 6] {
+    let (seconds, measured) = (seconds.max(1.0), &source.measured);
     let name = match source.name.as_str() {
         "" => "(none)".to_owned(),
         name => output::plain(name),
@@ -75,16 +72,6 @@ pub(super) fn row(source: &Source, seconds: u64) -> [String; 6] {
         format!("{:.1}", measured.upstream_seconds / seconds),
         share,
     ]
-}
-
-/// What is to be known before somebody is blocked.
-pub(super) fn standing(source: &Source) -> &'static str {
-    match (source.known, source.blocked) {
-        (true, true) => "  known, blocked",
-        (true, false) => "  known",
-        (false, true) => "  blocked",
-        (false, false) => "",
-    }
 }
 
 /// A number that need not be exact to be read: `0.4`, `37`, `12.3k`.

@@ -5,6 +5,11 @@ use super::*;
 use crate::cli::top::screen;
 use crate::top::Measured;
 
+const VIEW: View = View {
+    window: Window::TenSeconds,
+    by: Measure::Requests,
+};
+
 fn source(name: &str, known: bool, blocked: bool) -> Source {
     let measured = Measured {
         requests: 5_000,
@@ -24,11 +29,13 @@ fn source(name: &str, known: bool, blocked: bool) -> Source {
 
 fn seen() -> Seen {
     Seen {
+        view: VIEW,
         mode: "normal".to_owned(),
         sources: Sources {
-            seconds: 10,
+            seconds: 10.0,
             all: Measured::default(),
-            one_in: 8,
+            refused_one_in: 8,
+            served_one_in: 1,
             missed: 0,
             clients: vec![
                 source("203.0.113.7", false, false),
@@ -45,10 +52,7 @@ fn seen() -> Seen {
 }
 
 fn state() -> State {
-    let mut state = State::new(View {
-        window: Window::TenSeconds,
-        by: Measure::Requests,
-    });
+    let mut state = State::new(VIEW);
     state.saw(Ok(seen()));
     state
 }
@@ -87,7 +91,7 @@ fn what_is_asked_about_stays_while_rows_change_places() {
     let mut later = seen();
     later.sources.clients.reverse();
     state.saw(Ok(later));
-    assert_eq!(state.at(), 1, "198.51.100.9 is still the second");
+    assert_eq!(state.at(), Some(1), "198.51.100.9 is still the second");
     let known = Action::Block {
         prefix: "198.51.100.9".to_owned(),
         known: true,
@@ -97,7 +101,11 @@ fn what_is_asked_about_stays_while_rows_change_places() {
     let mut without = seen();
     without.sources.clients.remove(1);
     state.saw(Ok(without));
-    assert_eq!(state.at(), 0, "who is gone is not chosen");
+    assert_eq!(state.at(), None, "nobody else is chosen in its place");
+    assert_eq!(press(&mut state, "b"), Wish::Nothing);
+    assert_eq!(state.asking, None);
+    press(&mut state, "j");
+    assert_eq!(state.at(), Some(0));
 }
 
 #[test]
@@ -159,11 +167,27 @@ fn the_screen_says_who_it_is_and_lets_nobody_write_on_it() {
                 "known",
                 "blocked",
                 "50.0 ±2.0",
-                "one request in 8",
+                "% requests",
+                "one refusal in 8 was looked at",
                 "Block 203.0.113.7 for an hour? y/n",
             ] {
                 assert!(drawn.contains(said), "no {said} in\n{drawn}");
             }
         }
+    }
+}
+
+#[test]
+fn what_lasts_longer_than_an_hour_is_not_cut_to_one() {
+    let mut state = state();
+    for (keys, said) in [
+        ("ja", "198.51.100.9 is known already"),
+        ("jb", "192.0.2.1 is blocked already"),
+    ] {
+        assert_eq!(press(&mut state, keys), Wish::Nothing);
+        assert_eq!(
+            (&state.asking, &state.said),
+            (&None, &Said::Bad(said.to_owned()))
+        );
     }
 }
