@@ -151,8 +151,8 @@ fn the_heaviest_of_a_flood_from_everywhere_is_named_first() {
     let error = seen["clients"][0]["error"].as_f64().expect("a number");
     assert!((first - 0.02).abs() <= error.max(0.002), "{first} ±{error}");
     assert!(second < first / 4.0, "{seen:#}");
-    let named = seen["clients"].as_array().map_or(0, Vec::len);
-    assert!((1..=10).contains(&named), "{seen:#}");
+    let told = seen["clients"].as_array().map_or(0, Vec::len);
+    assert!((1..=10).contains(&told), "{seen:#}");
     let agents = named(&seen, "user_agents", "share");
     assert_eq!(agents.len(), 3, "{agents:?}");
 }
