@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::event::Event;
+use super::owners::Owners;
 use super::source::{Counted, Kind, Measures, Name};
 use crate::hashed::KeyHashing;
 use crate::heavy::Heavy;
@@ -64,7 +65,7 @@ impl Slot {
     }
 
     /// Takes an event over. `client`: the prefix that its client is counted by.
-    pub fn take(&mut self, event: &Event, client: IpNet, hashing: &RandomState) {
+    pub fn take(&mut self, event: &Event, client: IpNet, owners: &Owners, hashing: &RandomState) {
         let measures = event.measures.times(event.stands_for);
         self.all.add(measures);
         self.one_in = self.one_in.max(event.stands_for);
@@ -72,11 +73,27 @@ impl Slot {
             let key = hashing.hash_one(prefix);
             self.count(kind, key, measures, || Name::Prefix(prefix));
         }
+        if let Some(system) = owners.system(event.client) {
+            let name = || Name::Text(system.to_string().into());
+            let key = hashing.hash_one(system.number);
+            self.count(Kind::System, key, measures, name);
+        }
+        self.take_texts(event, measures, owners, hashing);
+    }
+
+    fn take_texts(
+        &mut self,
+        event: &Event,
+        measures: Measures,
+        owners: &Owners,
+        hashing: &RandomState,
+    ) {
         let agent = event
             .agent
             .as_ref()
             .map(|sent| String::from_utf8_lossy(sent));
         for (kind, text) in [
+            (Kind::Country, owners.country(event.client)),
             (Kind::Tenant, event.tenant.as_deref()),
             (Kind::Path, event.path.as_deref()),
             (Kind::Agent, agent.as_deref()),

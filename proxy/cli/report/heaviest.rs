@@ -20,6 +20,8 @@ pub(super) fn write(minutes: &[Minute], out: &mut String) -> fmt::Result {
     for (kind, title) in [
         (Kind::Client, "client"),
         (Kind::Network, "network"),
+        (Kind::System, "AS"),
+        (Kind::Country, "country"),
         (Kind::Tenant, "tenant"),
         (Kind::Path, "path"),
         (Kind::Agent, "user agent"),

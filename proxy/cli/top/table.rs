@@ -36,6 +36,8 @@ pub(super) fn headings(kind: Kind, by: Measure) -> [&'static str; 6] {
     let title = match kind {
         Kind::Client => "client",
         Kind::Network => "network",
+        Kind::System => "AS",
+        Kind::Country => "country",
         Kind::Tenant => "tenant",
         Kind::Path => "path",
         Kind::Agent => "user agent",
