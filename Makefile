@@ -4,6 +4,7 @@
 # make loom    the limiter's races, through all their interleavings
 # make check   formatting, lints and documentation, with warnings denied
 # make bench   the gate beside nginx and HAProxy, as ratios: benches/README.md
+# make pictures     the pictures of the README, from a flood of some four minutes on this machine
 # make install [PREFIX=/usr/local]     the binary and its manual page
 # make deb     a package for Debian, in target/debian
 # make check-deb     the same around a debug binary, installed and removed in a copy of this machine's files
@@ -16,11 +17,12 @@ LISTEN ?= 127.0.0.1:8080
 
 BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
 TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps mount:mount nghttp:nghttp2-client nginx:nginx-light nsenter:util-linux promtool:prometheus python3:python3-venv slowhttptest:slowhttptest strace:strace systemd-analyze:systemd unshare:util-linux wrk:wrk
+PICTURE_TOOLS = prometheus:prometheus python3:python3-venv wrk:wrk
 DEB_TOOLS = dpkg-shlibdeps:dpkg-dev lintian:lintian ip:iproute2 unshare:util-linux
 CARGO_DEB_VERSION = 3.8.0
 BENCH_TOOLS = h2load:nghttp2-client haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
 
-.PHONY: run test loom check build bench install build-tools test-tools bench-tools cargo
+.PHONY: run test loom check build bench pictures install build-tools test-tools bench-tools cargo
 
 run: build
 ifdef UPSTREAM
@@ -52,6 +54,15 @@ install: build
 	install -D -m 755 target/release/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	target/release/tidegate man > $(DESTDIR)$(PREFIX)/share/man/man1/tidegate.1
+
+pictures: build target/pictures/installed
+	target/pictures/bin/python scripts/pictures
+
+target/pictures/installed: scripts/pictures/requirements.txt
+	@scripts/require $(PICTURE_TOOLS)
+	python3 -m venv target/pictures
+	target/pictures/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 # Of Python's registry, in a folder of their own.
 linters: target/linters/installed

@@ -32,7 +32,7 @@ use crate::reload::{Reloader, Running, Secrets};
 use crate::state::StateFile;
 use crate::tail::Tail;
 use crate::tenants::{Moved, Moves, Roster};
-use crate::top::{self, Top};
+use crate::top::{self, Owners, Top};
 
 /// How long names may take at start before the gate serves without them.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(6);
@@ -48,6 +48,7 @@ pub struct Inputs {
     roster: Roster,
     secrets: Secrets,
     listeners: Listeners,
+    owners: Owners,
 }
 
 /// A gate and what changes it.
@@ -81,6 +82,7 @@ impl Inputs {
             roster: Roster::read(&config)?,
             secrets: Secrets::read(&config)?,
             listeners: Listeners::read(&config)?,
+            owners: Owners::read(&config)?,
             config,
         })
     }
@@ -102,6 +104,7 @@ impl Inputs {
             roster,
             secrets,
             listeners,
+            owners,
         } = self;
         let directory = config.state.directory.clone();
         let limits = Limits::keyed(hasher, config.client.max_tracked, config.connections.total)
@@ -120,7 +123,7 @@ impl Inputs {
         limits.table.put_in_force();
         let (learned, arrivals) = Learned::new();
         let (recent, events) = Recent::new();
-        let (top, ended) = Top::new();
+        let (top, ended) = Top::new(owners);
         let told = watch::Sender::new(false);
         let gate = Arc::new(Gate {
             learned,

@@ -51,7 +51,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// When the file is there and cannot be read.
     pub fn read(&self) -> io::Result<impl Iterator<Item = T> + use<T>> {
         match regular::open(&self.path, 2 * self.full) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(self.lines()),
         }
     }

@@ -23,7 +23,7 @@ use tidegate::recent::Recent;
 use tidegate::state::StateFile;
 use tidegate::tail::Tail;
 use tidegate::tenants::Roster;
-use tidegate::top::Top;
+use tidegate::top::{Owners, Top};
 use tidegate_config::Config;
 use tidegate_limit::Gauge;
 use tokio::sync::watch;
@@ -104,7 +104,7 @@ pub fn gate_with(known: PrefixSet, rules: impl FnOnce(Policy, &Limits) -> Policy
         listeners: Listeners::read(&config).expect("no certificates"),
         account: Account {
             slow: Slow::default(),
-            top: Top::new().0,
+            top: Top::new(Owners::default()).0,
             tail: Tail::default(),
             metrics: Metrics::default(),
             log: AccessLog::new(log, config.log),

@@ -55,7 +55,7 @@ pub use checked::{
     Connections, Deadlines, Eject, HealthCheck, Ipv6Network, Known, KnownOnly, LONGEST_TENANT,
     Learn, LearnRule, Limit, Listed, Listener, Log, LogFile, Metrics, Mode, Pass, Per,
     ProxyProtocol, Rate, Refusal, Reopen, Rotate, Route, RouteLimit, SHA256, Sample, Server, State,
-    Tenant, TenantFrom, Tier, Upstream, default_admin_socket,
+    Tenant, TenantFrom, Tier, Top, Upstream, default_admin_socket,
 };
 pub use error::{Error, Place, Problem};
 pub use share::Share;

@@ -205,7 +205,8 @@ fn relative_paths_are_relative_to_the_file() {
     let text = format!(
         "{MINIMAL}[known]\nfiles = [\"known.d/*.txt\", \"/srv/k\"]\n\
          [tenant]\nfrom = \"host\"\ntier = \"a\"\nfiles = [\"t/*.txt\", \"/srv/t\"]\n[tier.a]\n[log]\nfile = \"access.log\"\n\
-         [admin]\nsocket = \"admin.sock\"\n[state]\ndirectory = \"state\"\n"
+         [admin]\nsocket = \"admin.sock\"\n[state]\ndirectory = \"state\"\n\
+         [top]\nsystems_file = \"as.mmdb\"\ncountries_file = \"/srv/c.mmdb\"\n"
     );
     fs::write(&path, text).unwrap();
     let config = load(&path).unwrap();
@@ -220,6 +221,8 @@ fn relative_paths_are_relative_to_the_file() {
     );
     assert_eq!(config.admin.socket, at("admin.sock"));
     assert_eq!(config.state.directory, at("state"));
+    assert_eq!(config.top.systems_file, Some(at("as.mmdb")));
+    assert_eq!(config.top.countries_file, Some("/srv/c.mmdb".into()));
 }
 
 #[test]

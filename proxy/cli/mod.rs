@@ -34,6 +34,7 @@ use crate::admin::{Client, Target, TokenError};
 use crate::listener::CertificateError;
 use crate::lists::ListError;
 use crate::pass::KeyError;
+use crate::top::OwnersError;
 
 /// The gate in front of your web apps: it refuses floods cheaply and keeps known customers served.
 #[derive(Debug, Parser)]
@@ -170,6 +171,7 @@ pub fn main() -> ExitCode {
                 || error.is::<ListError>()
                 || error.is::<KeyError>()
                 || error.is::<TokenError>()
+                || error.is::<OwnersError>()
                 || error.is::<CertificateError>();
             ExitCode::from(if invalid { 2 } else { 1 })
         }

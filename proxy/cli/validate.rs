@@ -12,6 +12,7 @@ use crate::listener::Listeners;
 use crate::policy::{Policy, Upstreams};
 use crate::reload::Secrets;
 use crate::tenants::Roster;
+use crate::top::Owners;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -34,6 +35,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let roster = Roster::read(&config)?;
     Secrets::read(&config)?;
     let listeners = Listeners::read(&config)?.warnings();
+    Owners::read(&config)?;
     let warnings = config.warnings.iter().chain(&roster.warnings);
     let warnings: Vec<&String> = warnings.chain(&listeners).collect();
     let limits = Limits::new(SMALL_TABLE, config.connections.total)?;

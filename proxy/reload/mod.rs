@@ -31,6 +31,7 @@ use crate::notify;
 use crate::pass;
 use crate::policy::{Caps, Policy, Upstreams};
 use crate::tenants::{Moved, Moves, Roster};
+use crate::top::Owners;
 use crate::written::Written;
 
 /// Replaces what the configuration says while the gate runs, and the known set with it.
@@ -202,6 +203,7 @@ impl Reloader {
         let roster = Roster::read(&config)?;
         let secrets = Secrets::read(&config)?;
         let listeners = self.gate.listeners.read_again(&config)?;
+        let owners = Owners::read(&config)?;
         if !force {
             let shrunk = self.known.files().refuse_shrunk(&known);
             shrunk.context("nothing was changed")?;
@@ -218,6 +220,9 @@ impl Reloader {
         self.gate.account.log.configure(&log);
         changes.extend(self.gate.listeners.replace(listeners));
         changes.extend(self.known.replace_files(known));
+        let running = &self.gate.account.top.owners;
+        changes.extend(running.load().changes(&owners));
+        running.replace(|| owners);
         self.watched.as_they_are();
         Ok(Reloaded { changes, warnings })
     }

@@ -32,6 +32,12 @@ pub struct Sources {
     pub clients: Vec<Source>,
     /// By /24, of IPv6 by /48.
     pub networks: Vec<Source>,
+    /// By autonomous system, where the configuration names a database of them.
+    #[serde(default)]
+    pub systems: Vec<Source>,
+    /// By country, in the same way.
+    #[serde(default)]
+    pub countries: Vec<Source>,
     /// By tenant, where it has a name.
     pub tenants: Vec<Source>,
     /// By path, cut after 96 bytes.
@@ -128,6 +134,8 @@ impl Sources {
             missed: slot.missed,
             clients: named(Kind::Client),
             networks: named(Kind::Network),
+            systems: named(Kind::System),
+            countries: named(Kind::Country),
             tenants: named(Kind::Tenant),
             paths: named(Kind::Path),
             user_agents: named(Kind::Agent),
@@ -139,6 +147,8 @@ impl Sources {
         match kind {
             Kind::Client => &self.clients,
             Kind::Network => &self.networks,
+            Kind::System => &self.systems,
+            Kind::Country => &self.countries,
             Kind::Tenant => &self.tenants,
             Kind::Path => &self.paths,
             Kind::Agent => &self.user_agents,

@@ -222,13 +222,14 @@ impl Keeper {
         drawn: &mut Drawn,
     ) -> bool {
         let mut kept = self.lock();
-        // Only while there is anything: who replaces the policy waits for those who look.
-        let mut policy = None;
+        // Only while there is anything: who replaces these waits for those who look.
+        let mut in_force = None;
         let mut taken = 0;
         for event in arrivals.try_iter().take(AT_ONCE) {
-            let policy = policy.get_or_insert_with(|| self.gate.policy.load());
+            let (policy, owners) =
+                in_force.get_or_insert_with(|| (self.gate.policy.load(), self.top().owners.load()));
             let client = policy.client.prefix(event.client);
-            kept.now.take(&event, client, hashing);
+            kept.now.take(&event, client, owners, hashing);
             match event.refused {
                 _ if !event.is_drawn() => {}
                 true => drawn.refused += 1,

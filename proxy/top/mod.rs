@@ -1,4 +1,4 @@
-//! Who sends the most: clients, networks, tenants, paths and user agents, by requests, refusals, bytes
+//! Who sends the most: clients, networks, autonomous systems, countries, tenants, paths and user agents, by requests, refusals, bytes
 //! and the time that upstreams are held, over the last seconds and minutes.
 //!
 //! Each ended request goes into a bounded queue; while more than ten thousand end in a second a share of
@@ -12,12 +12,14 @@
 mod answer;
 mod event;
 mod keeper;
+mod owners;
 mod sampler;
 mod slot;
 mod source;
 
 pub use answer::{Measured, Source, Sources};
 pub use keeper::{Keeper, Query, Window};
+pub use owners::{Owners, OwnersError};
 pub use source::{Kind, Measure};
 
 use std::net::IpAddr;
@@ -28,6 +30,7 @@ use event::Event;
 use sampler::Sampler;
 
 use crate::account::Facts;
+use crate::in_force::InForce;
 
 /// Events that may wait to be taken over: those of a fortieth of a second at 160,000 a second.
 const QUEUE: usize = 4096;
@@ -42,6 +45,8 @@ pub struct Top {
     served: Sampler,
     /// Requests that were not looked at because the queue was full.
     missed: AtomicU64,
+    /// Whose the addresses are.
+    pub owners: InForce<Owners>,
 }
 
 /// Where events arrive.
@@ -50,13 +55,14 @@ pub struct Arrivals(Receiver<Event>);
 
 impl Top {
     /// Nothing yet, and where events arrive.
-    pub fn new() -> (Self, Arrivals) {
+    pub fn new(owners: Owners) -> (Self, Arrivals) {
         let (queue, arrivals) = sync_channel(QUEUE);
         let top = Top {
             queue,
             refused: Sampler::default(),
             served: Sampler::default(),
             missed: AtomicU64::new(0),
+            owners: InForce::of(owners),
         };
         (top, Arrivals(arrivals))
     }

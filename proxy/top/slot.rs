@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::event::Event;
+use super::owners::Owners;
 use super::source::{Counted, Kind, Name, Sums};
 use crate::hashed::KeyHashing;
 use crate::heavy::Heavy;
@@ -67,7 +68,7 @@ impl Slot {
     }
 
     /// Takes an event over. `client`: the prefix that its client is counted by.
-    pub fn take(&mut self, event: &Event, client: IpNet, hashing: &RandomState) {
+    pub fn take(&mut self, event: &Event, client: IpNet, owners: &Owners, hashing: &RandomState) {
         let sums = Sums::of(event.measures, event.stands_for);
         self.all.add(&sums);
         let one_in = match event.refused {
@@ -79,11 +80,21 @@ impl Slot {
             let key = hashing.hash_one(prefix);
             self.count(kind, key, sums, || Name::Prefix(prefix));
         }
+        if let Some(system) = owners.system(event.client) {
+            let name = || Name::Text(system.to_string().into());
+            let key = hashing.hash_one(system.number);
+            self.count(Kind::System, key, sums, name);
+        }
+        self.take_texts(event, sums, owners, hashing);
+    }
+
+    fn take_texts(&mut self, event: &Event, sums: Sums, owners: &Owners, hashing: &RandomState) {
         let agent = event
             .agent
             .as_ref()
             .map(|sent| String::from_utf8_lossy(sent));
         for (kind, text) in [
+            (Kind::Country, owners.country(event.client)),
             (Kind::Tenant, event.tenant.as_deref()),
             (Kind::Path, event.path.as_deref()),
             (Kind::Agent, agent.as_deref()),

@@ -14,6 +14,10 @@ pub enum Kind {
     Client,
     /// By /24, of IPv6 by /48.
     Network,
+    /// By autonomous system, where there is a database of them.
+    System,
+    /// By country, in the same way.
+    Country,
     /// By tenant, where it has a name.
     Tenant,
     /// By path, without query.
@@ -29,6 +33,8 @@ impl Kind {
         match self {
             Kind::Client => "client",
             Kind::Network => "network",
+            Kind::System => "AS",
+            Kind::Country => "country",
             Kind::Tenant => "tenant",
             Kind::Path => "path",
             Kind::Agent => "user agent",
@@ -36,9 +42,11 @@ impl Kind {
     }
 
     /// All, in the order in which they are told.
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Client,
         Kind::Network,
+        Kind::System,
+        Kind::Country,
         Kind::Tenant,
         Kind::Path,
         Kind::Agent,

@@ -1,5 +1,6 @@
 //! Who sends the most, while it happens: `/v1/top`, and `tidegate top` as text and on a terminal.
 
+mod owners;
 mod terminal;
 
 use std::net::Ipv4Addr;

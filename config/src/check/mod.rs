@@ -63,6 +63,7 @@ pub(crate) fn check(
         admin,
         metrics,
         state: operation::state(&mut findings, raw.state, &folder),
+        top: operation::top(&mut findings, raw.top, &folder),
         warnings: Vec::new(),
     };
     let tenants = findings.document.span_of(&["tenant"]).is_some();

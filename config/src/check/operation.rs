@@ -1,10 +1,13 @@
 //! How the gate itself is run.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::Folder;
 use crate::{
-    checked::{Deadlines, KnownOnly, Log, LogFile, Refusal, Reopen, Rotate, Sample, State},
+    checked::{Deadlines, KnownOnly, Log, LogFile, Refusal, Reopen, Rotate, Sample, State, Top},
     findings::Findings,
     literal::{Bandwidth, Deadline, FileSize, LeastRate, PathPrefix, Stay},
     raw::{self, Written},
@@ -97,5 +100,16 @@ pub(super) fn state(findings: &mut Findings<'_>, raw: raw::State, folder: &Folde
             directory: folder.join(&directory),
         },
         None => State::default(),
+    }
+}
+
+pub(super) fn top(findings: &mut Findings<'_>, raw: raw::Top, folder: &Folder) -> Top {
+    let mut file = |written: Option<Written<PathBuf>>| {
+        let file = findings.read(&written?)?;
+        Some(folder.join(&file))
+    };
+    Top {
+        systems_file: file(raw.systems_file),
+        countries_file: file(raw.countries_file),
     }
 }

@@ -8,6 +8,7 @@ mod limits;
 mod operation;
 mod routing;
 mod tenants;
+mod top;
 mod upstream;
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, str::FromStr};
@@ -25,6 +26,7 @@ pub use routing::{
     Certificate, ClientCertificates, Listener, Per, ProxyProtocol, Route, RouteLimit,
 };
 pub use tenants::{LONGEST_TENANT, Listed, SHA256, Tenant, TenantFrom, Tier};
+pub use top::Top;
 pub use upstream::{Balance, Eject, HealthCheck, Server, Upstream};
 
 /// A whole configuration that has passed every check that needs no network
@@ -72,6 +74,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// Where run-time state is kept.
     pub state: State,
+    /// What `tidegate top` tells besides what requests say.
+    pub top: Top,
     /// What is allowed but is most likely not meant: one message each, in the
     /// form of an error.
     pub warnings: Vec<String>,

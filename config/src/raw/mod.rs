@@ -25,7 +25,7 @@ use toml::Spanned;
 pub(crate) use known::{Known, Learn, LearnRule, Pass};
 pub(crate) use listed::{Listed, Own};
 pub(crate) use listener::Listener;
-pub(crate) use operation::{Admin, Deadlines, KnownOnly, Log, Metrics, Refusal, State};
+pub(crate) use operation::{Admin, Deadlines, KnownOnly, Log, Metrics, Refusal, State, Top};
 pub(crate) use upstream::{Eject, HealthCheck, Upstream};
 pub(crate) use written::Written;
 
@@ -99,6 +99,9 @@ pub(crate) struct File {
     /// Where the mode, learned clients and the audit log are kept.
     #[serde(default)]
     pub(crate) state: State,
+    /// Whose an address is, where `tidegate top` should tell that, too.
+    #[serde(default)]
+    pub(crate) top: Top,
 }
 
 /// A rule that sends requests to an upstream. What is not written matches everything.

@@ -166,6 +166,19 @@ pub(crate) struct Metrics {
     pub(crate) address: Option<Written<Option<SocketAddr>>>,
 }
 
+/// Whose an address is, where `tidegate top` should tell that, too: databases
+/// in MaxMind's format.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Top {
+    /// Autonomous systems, as in GeoLite2-ASN.mmdb. Default: none.
+    #[schemars(example = &"GeoLite2-ASN.mmdb")]
+    pub(crate) systems_file: Option<Written<PathBuf>>,
+    /// Countries, as in GeoLite2-Country.mmdb. Default: none.
+    #[schemars(example = &"GeoLite2-Country.mmdb")]
+    pub(crate) countries_file: Option<Written<PathBuf>>,
+}
+
 /// Where the mode, learned clients and the audit log are kept.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

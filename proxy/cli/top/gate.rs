@@ -27,7 +27,7 @@ pub(super) enum Order {
 /// What has come of it.
 #[derive(Debug)]
 pub(super) enum News {
-    Saw(Result<Seen, String>),
+    Saw(Box<Result<Seen, String>>),
     Did(Done),
 }
 
@@ -44,7 +44,7 @@ pub(super) fn start(gate: Client, view: View) -> std::io::Result<(Sender<Order>,
 fn serve(gate: &Client, mut view: View, ordered: &Receiver<Order>, told: &Sender<News>) {
     loop {
         let seen = look(gate, view).map_err(|error| error.to_string());
-        if told.send(News::Saw(seen)).is_err() {
+        if told.send(News::Saw(Box::new(seen))).is_err() {
             return;
         }
         match ordered.recv_timeout(EVERY) {

@@ -10,7 +10,9 @@ use super::state::{Said, Seen, State};
 use super::{output, table};
 use crate::top::{Kind, Source};
 
-/// Rows of a kind that is not chosen from: its head and the heaviest.
+/// Rows of a kind that is not chosen from: its head and the heaviest. At least,
+const GLANCE: u16 = 3;
+/// and where there is room.
 const GLIMPSE: u16 = 4;
 /// Letters of a number: `requests/s`, `100.0 ±10.5`.
 const NUMBER: u16 = 11;
@@ -73,15 +75,32 @@ fn draw_head(frame: &mut Frame, area: Rect, state: &State, seen: &Seen) {
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
 }
 
-/// All kinds that anything came of; the one that is chosen from gets the room that is left.
-fn draw_kinds(frame: &mut Frame, area: Rect, state: &State, seen: &Seen) {
-    let kinds: Vec<Kind> = Kind::ALL
+/// The kinds that anything came of, as many as there is room for, and rows of each that is not chosen
+/// from.
+fn fitting(height: u16, state: &State, seen: &Seen) -> (Vec<Kind>, u16) {
+    let mut kinds: Vec<Kind> = Kind::ALL
         .into_iter()
         .filter(|kind| *kind == state.kind || !seen.sources.by_kind(*kind).is_empty())
         .collect();
+    let height = usize::from(height) + 1;
+    let each = if height / kinds.len() > usize::from(GLIMPSE) {
+        GLIMPSE
+    } else {
+        GLANCE
+    };
+    while kinds.len() > (height / usize::from(each + 1)).max(1) {
+        let last = kinds.iter().rposition(|kind| *kind != state.kind);
+        kinds.remove(last.unwrap_or_default());
+    }
+    (kinds, each)
+}
+
+/// The kind that is chosen from gets the room that is left.
+fn draw_kinds(frame: &mut Frame, area: Rect, state: &State, seen: &Seen) {
+    let (kinds, each) = fitting(area.height, state, seen);
     let room = |kind: &Kind| match *kind == state.kind {
-        true => Constraint::Min(GLIMPSE),
-        false => Constraint::Length(GLIMPSE),
+        true => Constraint::Min(each),
+        false => Constraint::Length(each),
     };
     let areas = Layout::vertical(kinds.iter().map(room))
         .spacing(1)

@@ -136,10 +136,8 @@ impl State {
             KeyCode::Char('w') => {
                 return self.look(|view| view.window = next(&Window::ALL, view.window, 1));
             }
-            KeyCode::Tab | KeyCode::Right => self.turn_to(next(&Kind::ALL, self.kind, 1)),
-            KeyCode::BackTab | KeyCode::Left => {
-                self.turn_to(next(&Kind::ALL, self.kind, Kind::ALL.len() - 1));
-            }
+            KeyCode::Tab | KeyCode::Right => self.turn(1),
+            KeyCode::BackTab | KeyCode::Left => self.turn(Kind::ALL.len() - 1),
             KeyCode::Down | KeyCode::Char('j') => self.choose(self.at().map_or(0, |at| at + 1)),
             KeyCode::Up | KeyCode::Char('k') => {
                 self.choose(self.at().map_or(0, |at| at.saturating_sub(1)))
@@ -162,8 +160,15 @@ impl State {
         Wish::Look
     }
 
-    fn turn_to(&mut self, kind: Kind) {
-        self.kind = kind;
+    /// To the next kind that there is anything of.
+    fn turn(&mut self, steps: usize) {
+        let seen = self.seen.as_ref().map(|seen| &seen.sources);
+        for _ in Kind::ALL {
+            self.kind = next(&Kind::ALL, self.kind, steps);
+            if seen.is_none_or(|sources| !sources.by_kind(self.kind).is_empty()) {
+                break;
+            }
+        }
         self.chosen = None;
     }
 

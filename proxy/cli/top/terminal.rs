@@ -40,7 +40,7 @@ fn show(terminal: &mut DefaultTerminal, view: View, gate: Client) -> anyhow::Res
         }
         loop {
             match news.try_recv() {
-                Ok(News::Saw(seen)) => state.saw(seen),
+                Ok(News::Saw(seen)) => state.saw(*seen),
                 Ok(News::Did(done)) => state.did(done),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => anyhow::bail!("the gate is not asked any more"),

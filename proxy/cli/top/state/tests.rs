@@ -43,6 +43,8 @@ fn seen() -> Seen {
                 source("192.0.2.1", false, true),
             ],
             networks: vec![source("203.0.113.0/24", false, false)],
+            systems: Vec::new(),
+            countries: Vec::new(),
             tenants: Vec::new(),
             paths: vec![source("/search", false, false)],
             user_agents: vec![source("\u{1b}[2Jbot\u{202e}", false, false)],
@@ -121,7 +123,8 @@ fn to_allow_who_is_blocked_lifts_the_block() {
         press(&mut state, "\tay"),
         Wish::Do(Action::Allow { prefix })
     );
-    press(&mut state, "\t\tb");
+    // There are no tenants.
+    press(&mut state, "\tb");
     assert_eq!((state.kind, &state.asking), (Kind::Path, &None));
     assert!(matches!(state.said, Said::Bad(_)));
 }
@@ -189,5 +192,25 @@ fn what_lasts_longer_than_an_hour_is_not_cut_to_one() {
             (&state.asking, &state.said),
             (&None, &Said::Bad(said.to_owned()))
         );
+    }
+}
+
+#[test]
+fn on_a_small_screen_each_kind_that_is_shown_has_rows() {
+    let mut full = seen();
+    let one = |name| vec![source(name, false, false)];
+    full.sources.systems = one("AS64500 Example Net");
+    full.sources.countries = one("DE");
+    full.sources.tenants = one("shop.example.com");
+    let mut state = state();
+    state.saw(Ok(full));
+    press(&mut state, "\t\t\t\t\t\t");
+    for (height, kinds) in [(40, 7), (24, 5), (10, 1)] {
+        let mut terminal = Terminal::new(TestBackend::new(120, height)).unwrap();
+        terminal.draw(|frame| screen::draw(frame, &state)).unwrap();
+        let drawn = terminal.backend().to_string();
+        assert_eq!(drawn.matches(" refused/s").count(), kinds, "{drawn}");
+        assert!(drawn.matches("50.0 ±2.0").count() >= kinds, "{drawn}");
+        assert!(drawn.contains("▸ user agent"), "{drawn}");
     }
 }
