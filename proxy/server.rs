@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,11 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
-use pingora_core::server::{Fds, ListenFds};
-use pingora_core::services::Service as _;
-use pingora_core::services::listening::Service;
 use tidegate_config::{Config, LogFile};
 use tidegate_limit::KeyHasher;
 use tokio::runtime::Runtime;
@@ -27,7 +22,7 @@ use crate::build::{Built, Inputs};
 use crate::door::Filter;
 use crate::draining::drain;
 use crate::gate::Gate;
-use crate::gateway::{ConnectionApp, Forwarder};
+use crate::gateway::{Acceptor, ConnectionApp, Forwarder};
 use crate::minutes::Minutes;
 use crate::notify;
 use crate::pulse::Pulse;
@@ -35,10 +30,6 @@ use crate::sockets::Sockets;
 use crate::state::{self};
 use crate::upgrade::{Origin, Predecessor, Upgrader};
 
-/// Bytes of Pingora's own buffers for a connection: heads are read past them, and a smaller one is
-/// less to clear for each connection (measured as a tenth of a new connection's cost).
-const READ_BUFFER: usize = 4096;
-const WRITE_BUFFER: usize = 1460;
 /// How long threads may take to end once all connections have.
 const RUNTIME_END: Duration = Duration::from_secs(2);
 /// How long the learned customers may take to be read again. Without them it serves, too.
@@ -223,8 +214,8 @@ fn upstreams_runtime() -> anyhow::Result<Runtime> {
         .context("the thread that looks after upstreams cannot be started")
 }
 
-/// Accepts connections until shutdown, each listener by a service of Pingora's: they differ in what
-/// their connections begin with.
+/// Accepts connections until shutdown, each listener in a task of its own: they differ in what their
+/// connections begin with.
 fn accept(
     gate: &Arc<Gate>,
     sockets: Vec<(SocketAddr, TcpListener)>,
@@ -239,29 +230,17 @@ fn accept(
     let proxy = Arc::new(pingora_proxy::http_proxy(&conf, Forwarder));
     let on_their_way = Arc::new(AtomicU32::new(0));
     let each = gate.listeners.iter().zip(sockets);
-    let services = each.map(|(listener, (address, socket))| {
+    let accepting = each.map(|(listener, (_, socket))| {
         let app = ConnectionApp {
             gate: gate.clone(),
             listener: listener.clone(),
             proxy: proxy.clone(),
         };
-        let mut service = Service::new("traffic".to_owned(), app);
-        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
-        let name = address.to_string();
-        service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(buffers));
-        service.set_connection_filter(Arc::new(Filter::new(
-            gate.clone(),
-            listener.clone(),
-            on_their_way.clone(),
-        )));
-        // Pingora's listener owns it from here on, and closes it when it stops accepting.
-        let mut fds = Fds::new();
-        fds.add(name, socket.into_raw_fd());
-        let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
-        let shutdown = shutdown.clone();
-        async move { service.start_service(Some(fds), shutdown, 1).await }
+        let filter = Filter::new(gate.clone(), listener.clone(), on_their_way.clone());
+        let app = Arc::new(app);
+        Acceptor { app, filter }.accept(socket, shutdown.clone())
     });
-    let services: Vec<_> = services.collect();
+    let services: Vec<_> = accepting.collect();
     async move {
         let mut running = tokio::task::JoinSet::from_iter(services);
         while running.join_next().await.is_some() {}

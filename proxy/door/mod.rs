@@ -12,9 +12,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use async_trait::async_trait;
-use pingora_core::listeners::ConnectionFilter;
-
 use crate::gate::Gate;
 use crate::identity::canonical;
 use crate::listener::Listener;
@@ -84,11 +81,10 @@ impl DoorReason {
     }
 }
 
-/// The look at a connection inside Pingora's accept loop.
+/// The look at a connection inside the accept loop.
 ///
-/// It only looks: the places are taken by [`admit`], where the connection's guard lives, because
-/// Pingora has no hook for a connection that ends between the two. What slips in meanwhile is
-/// refused there.
+/// It only looks: the places are taken by [`admit`], in the connection's own task, where its guard
+/// lives. What slips in meanwhile is refused there.
 #[derive(Debug)]
 pub struct Filter {
     gate: Arc<Gate>,
@@ -121,15 +117,13 @@ impl Filter {
         let taken = taken.saturating_add(self.on_their_way.load(Relaxed));
         Ok(taken >= policy.caps.total.get())
     }
-}
 
-#[async_trait]
-impl ConnectionFilter for Filter {
-    async fn should_accept(&self, peer: Option<&SocketAddr>) -> bool {
+    /// Whether a connection may come in; one that may not is accounted for.
+    pub async fn lets_in(&self, peer: Option<SocketAddr>) -> bool {
         let Some(peer) = peer else {
             return true;
         };
-        let peer = canonical(*peer);
+        let peer = canonical(peer);
         let mut looked = self.look(peer);
         if looked == Ok(true) {
             // Those on their way arrive before more are let through: a backlog is accepted faster than

@@ -1,10 +1,9 @@
 //! The connection app: from an accepted connection to the protocol that it speaks.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use pingora_core::apps::ServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
@@ -14,11 +13,12 @@ use super::connection::Connection;
 use super::forwarder::Forwarder;
 use super::h2::Http2;
 use super::paced::PacedStream;
+use super::socket::Socket;
 use crate::account::Closing;
 use crate::door::{self, DoorReason};
 use crate::gate::Gate;
 use crate::identity::canonical;
-use crate::listener::Listener;
+use crate::listener::{Listener, Rules};
 
 /// The gate's connection app: it reads the heads, answers what is refused, and hands the rest on.
 pub struct ConnectionApp {
@@ -30,18 +30,19 @@ pub struct ConnectionApp {
     pub proxy: Arc<HttpProxy<Forwarder>>,
 }
 
-#[async_trait]
-impl ServerApp for ConnectionApp {
-    async fn process_new(
+impl ConnectionApp {
+    /// Serves an accepted connection to its end.
+    pub(super) async fn process(
         self: &Arc<Self>,
-        stream: Stream,
+        socket: OwnedFd,
+        peer: Option<SocketAddr>,
         shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let peer = peer_address(&stream);
-        let mut address = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-        let arrived = match peer {
-            Some(_) => self.arrive(stream, &mut address).await,
-            None => Err(DoorReason::Gone),
+    ) {
+        let mut address = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), canonical);
+        let rules = self.listener.rules.load_full();
+        let arrived = match (peer, Socket::of(socket, rules.proxy_protocol)) {
+            (Some(_), Ok(socket)) => self.arrive(&rules, Box::new(socket), &mut address).await,
+            _ => Err(DoorReason::Gone),
         };
         let account = &self.gate.account;
         match arrived {
@@ -52,23 +53,17 @@ impl ServerApp for ConnectionApp {
             }
             Err(reason) => account.refused_connection(reason, address, self.listener.address),
         }
-        None
     }
 
-    // `cleanup` stays empty: Pingora's would tell its proxy to drop every session that is reading
-    // its head. Here a session has its whole head from the start, and idle connections are ours.
-}
-
-impl ConnectionApp {
     /// Everything before HTTP. `address`: the other end, which becomes the client's once that is
     /// announced. What few connections need is in a box, so that the others do not carry
     /// room for it to their end.
     async fn arrive(
         &self,
+        rules: &Rules,
         mut stream: Stream,
         address: &mut IpAddr,
     ) -> Result<(Arrival, door::Guard), DoorReason> {
-        let rules = self.listener.rules.load_full();
         let gate = &self.gate;
         let deadlines = gate.policy.load().deadlines.clone();
         let guard = if rules.proxy_protocol {
@@ -108,10 +103,4 @@ impl ConnectionApp {
         };
         Box::pin(connection.serve(stream)).await
     }
-}
-
-fn peer_address(stream: &Stream) -> Option<IpAddr> {
-    let digest = stream.get_socket_digest()?;
-    let peer = digest.peer_addr()?.as_inet()?;
-    Some(canonical(*peer))
 }
