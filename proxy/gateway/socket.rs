@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use pingora_core::protocols::raw_connect::ProxyDigest;
@@ -39,6 +39,15 @@ impl Socket {
         let stream = TcpStream::from_std(socket.into())?;
         let ahead = if reads_ahead { READ_AHEAD } else { NOT_AHEAD };
         Ok(Socket(BufStream::with_capacity(ahead, GATHERED, stream)))
+    }
+}
+
+impl Drop for Socket {
+    /// What was gathered leaves, as far as the system takes it at once: TLS's word for why a handshake
+    /// failed, say, behind which nobody flushes.
+    fn drop(&mut self) {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let _ = Pin::new(&mut self.0).poll_flush(&mut nobody);
     }
 }
 
