@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pingora_core::server::ShutdownWatch;
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
+use rustix::net::{SocketFlags, acceptfrom_with, listen, sockopt};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
@@ -35,6 +35,10 @@ pub struct Acceptor {
 impl Acceptor {
     /// Accepts until shutdown, and closes the socket then.
     pub async fn accept(self, socket: TcpListener, mut shutdown: ShutdownWatch) {
+        // The kernel takes as many as net.core.somaxconn says; std asked for 128, which a flood fills.
+        if let Err(error) = listen(&socket, i32::MAX) {
+            tracing::warn!("the backlog of a listener: {error}");
+        }
         // What is accepted has it from here. Without it answers are late, and that is all.
         if let Err(error) = sockopt::set_tcp_nodelay(&socket, true) {
             tracing::warn!("TCP_NODELAY: {error}");

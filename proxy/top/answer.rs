@@ -16,6 +16,7 @@ const OF_A_MINUTE: [(Measure, usize); 2] = [(Measure::Requests, 5), (Measure::Up
 
 /// `GET /v1/top`: the heaviest sources of the last seconds or minutes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
 pub struct Sources {
     /// Over how many seconds: at least the window, once the gate has run for so long, and up to a fifth
     /// more.

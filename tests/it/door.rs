@@ -203,7 +203,11 @@ fn two_thousand_connections_against_two_hundred_and_fifty_six_files() {
     // Each of them needs a second descriptor, towards the app.
     let clients: Vec<_> = (0..63).map(|_| let_in(&gate, "127.0.0.1")).collect();
     assert_eq!(clients.len(), 63);
-    assert!(!gate.has_said("could not be accepted"), "{:#?}", gate.messages());
+    assert!(
+        !gate.has_said("could not be accepted"),
+        "{:#?}",
+        gate.messages()
+    );
 }
 
 #[test]
@@ -322,7 +326,11 @@ fn a_backlog_is_taken_in_no_faster_than_there_are_files() {
         let accepted = "tidegate_connections_total{outcome=\"accepted\",reason=\"none\"}";
         gate.metric(accepted) + closed(&gate, "total") >= 120.0
     });
-    assert!(!gate.has_said("could not be accepted"), "{:#?}", gate.messages());
+    assert!(
+        !gate.has_said("could not be accepted"),
+        "{:#?}",
+        gate.messages()
+    );
     let limit = gate.metric("tidegate_connections_limit");
     assert_eq!(gate.metric("tidegate_connections_open"), limit);
     drop(backlog);

@@ -16,17 +16,17 @@ fn may_mount() {
     );
 }
 
-/// A gate whose folder `logs` is a file system of 64 KiB that nobody else sees.
-fn on_a_small_disk(app: &App) -> Gate {
+/// A gate whose folder `logs` is a file system of this size that nobody else sees.
+fn on_a_disk(app: &App, size: &str) -> Gate {
     may_mount();
     let folder = Folder::new();
     fs::create_dir(folder.path("logs")).unwrap();
     let log = format!("{ROOMY}\n[log]\nfile = \"logs/access.log\"\n{ALL}");
     folder.configure(&with_upstream(&[app.address], &log));
-    let mount = "mount -t tmpfs -o size=64k tmpfs \"$LOGS\" && exec \"$0\" \"$@\"";
+    let mount = format!("mount -t tmpfs -o size={size} tmpfs \"$LOGS\" && exec \"$0\" \"$@\"");
     let mut command = tool("unshare", "util-linux");
     command.env("LOGS", folder.path("logs"));
-    command.args(["-rm", "sh", "-c", mount, env!("CARGO_BIN_EXE_tidegate")]);
+    command.args(["-rm", "sh", "-c", &mount, env!("CARGO_BIN_EXE_tidegate")]);
     Gate::run(folder, &mut command)
 }
 
@@ -72,7 +72,7 @@ fn goes_on(gate: &Gate) {
 #[test]
 fn a_full_disk_has_whole_lines_and_the_log_goes_on_when_there_is_room() {
     let app = App::echoing_paths();
-    let gate = on_a_small_disk(&app);
+    let gate = on_a_disk(&app, "64k");
     let mut client = gate.connect();
     let mut asked = 0.0;
     eventually("the disk to be full", || {
@@ -95,7 +95,8 @@ fn a_full_disk_has_whole_lines_and_the_log_goes_on_when_there_is_room() {
 #[test]
 fn a_disk_that_becomes_read_only_holds_nobody_up() {
     let app = App::echoing_paths();
-    let gate = on_a_small_disk(&app);
+    // More than is written in the second until the other file system is noticed.
+    let gate = on_a_disk(&app, "64m");
     let mut client = gate.connect();
     assert_eq!(client.get("/before").status, 200);
     there(&gate, "mount -t tmpfs -o ro tmpfs \"$LOGS\"");
