@@ -29,6 +29,7 @@ VARIANTS = {
 
 def run(folder, options, results):
     rounds = {variant: {str(times): [] for times in FLOODS} for variant in VARIANTS}
+    results |= {"felt": rounds, "felt_seconds": options.felt_seconds}
     for n in range(options.felt_rounds):
         for variant in VARIANTS:
             for times in FLOODS:
@@ -36,8 +37,8 @@ def run(folder, options, results):
                 figures = one(home, *VARIANTS[variant], times, options.felt_seconds)
                 rounds[variant][str(times)].append(figures)
                 told = f"{figures['served']}/{figures['asked']} served, p99 {figures['p99']:.1f} ms"
+                options.keep(results)
                 print(f"felt: {variant:22} {times:2} x: {told}", flush=True)
-    results |= {"felt": rounds, "felt_seconds": options.felt_seconds}
 
 
 def one(home, name, mode, times, seconds):
@@ -64,7 +65,7 @@ def under(times, proxy, seconds):
     flood = None
     if times:
         flood = load.begin(
-            "flood", to=to, first="127.2.0.1", clients=ADDRESSES, rate=CAPACITY * times, seconds=seconds + 3
+            "flood", to=to, first="127.2.0.1", clients=ADDRESSES, rate=CAPACITY * times, seconds=seconds + 2
         )
         # Users come when the flood is there.
         time.sleep(1)
@@ -73,5 +74,5 @@ def under(times, proxy, seconds):
     figures["busy"] = (proxy.cpu() - before) / (time.monotonic() - start_at)
     if flood:
         said, _ = flood.communicate(timeout=seconds + 30)
-        figures["flood"] = {**json.loads(said), "seconds": seconds + 3}
+        figures["flood"] = {**json.loads(said), "seconds": seconds + 2}
     return figures

@@ -77,7 +77,7 @@ def own(verb, seconds, **options):
     return json.loads(run(command, seconds))
 
 
-def begin(verb, core=LOAD_CORE, **options):
-    """One that goes on beside others; it ends with who started it."""
+def begin(verb, **options):
+    """One that goes on beside others, for the seconds that it is told."""
     command = [LOAD, verb, *(f"{name}={value}" for name, value in options.items())]
-    return subprocess.Popen(["taskset", "-c", core, *command], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(["taskset", "-c", LOAD_CORE, *command], stdout=subprocess.PIPE, text=True)

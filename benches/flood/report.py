@@ -131,11 +131,13 @@ def flood_cells(rounds):
 def about(results):
     what = results["about"]
     versions = ", ".join(f"{name} {version}" for name, version in what["versions"].items())
-    rounds = {len(rounds) for scenario in results.get("scenarios", {}).values() for rounds in scenario.values()}
+    measured = [rounds for scenario in results.get("scenarios", {}).values() for rounds in scenario.values()]
+    rounds = " or ".join(map(str, sorted({len(one) for one in measured})))
+    seconds = " or ".join(map(str, sorted({one[0]["seconds"] for one in measured})))
     return (
         f"Measured on {what['date']}: {what['machine']}, shared with other programs (load average"
-        f" {what['load_average']}); {versions}; medians of {' or '.join(map(str, sorted(rounds)))} alternated rounds of"
-        f" {what['seconds']} s, in brackets the range of the rounds' ratios."
+        f" {what['load_average']}); {versions}; medians of {rounds} alternated rounds of"
+        f" {seconds} s, in brackets the range of the rounds' ratios."
     )
 
 

@@ -26,7 +26,11 @@ def over_h2load(path):
 
 def dropped(folder, proxy, seconds):
     figures = load.own("drop", seconds, to=f"127.0.0.1:{proxy.plain}")
-    return {"answered": figures["dropped"], "failed": 0}
+    if figures["let_in"]:
+        print(f"{proxy.name} let in {figures['let_in']} of {sum(figures.values())} connections", flush=True)
+    if not figures["dropped"]:
+        raise SystemExit(f"{proxy.name} drops no connection")
+    return {"answered": figures["dropped"], "failed": figures["let_in"]}
 
 
 # kind: (limits, the proxies that can do it, {name: (what it is, its load)})
@@ -66,6 +70,7 @@ def measure(how, folder, proxy, seconds):
     used, passed = proxy.cpu() - before, time.monotonic() - start
     answered = figures.pop("answered")
     return {
+        "seconds": seconds,
         "cpu_us": used / answered * 1e6,
         "per_second": answered / seconds,
         "busy": used / passed,
@@ -121,6 +126,7 @@ def run_group(kind, folder, app, only, options, results):
             results["memory"] = figures
         for name, how in wanted.items():
             results.setdefault("scenarios", {})[name] = alternate(how, home, proxies, options)
+            options.keep(results)
             tell(name, results["scenarios"][name])
         for connection in held:
             connection.close()

@@ -97,3 +97,36 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .windows(wanted.len())
         .position(|window| window == wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_tells_its_status_and_where_its_body_ends() {
+        let found = head(
+            b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 17\r\nServer: x",
+            70,
+        );
+        assert_eq!(
+            (found.status, found.length, found.closes),
+            (429, Some(87), false)
+        );
+    }
+
+    #[test]
+    fn a_body_without_a_length_ends_with_its_connection() {
+        let found = head(b"HTTP/1.1 200 OK\r\nServer: x", 30);
+        assert_eq!(
+            (found.status, found.length, found.closes),
+            (200, None, true)
+        );
+        assert!(
+            head(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: close",
+                60
+            )
+            .closes
+        );
+    }
+}
