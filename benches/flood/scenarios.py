@@ -26,8 +26,6 @@ def over_h2load(path):
 
 def dropped(folder, proxy, seconds):
     figures = load.own("drop", seconds, to=f"127.0.0.1:{proxy.plain}")
-    if figures["let_in"]:
-        print(f"{proxy.name} let in {figures['let_in']} of {sum(figures.values())} connections", flush=True)
     if not figures["dropped"]:
         raise SystemExit(f"{proxy.name} drops no connection")
     return {"answered": figures["dropped"], "failed": figures["let_in"]}
@@ -151,3 +149,7 @@ def tell(name, rounds):
     costs = {proxy: sorted(figures["cpu_us"] for figures in all_of) for proxy, all_of in rounds.items()}
     row = "  ".join(f"{proxy} {costs[proxy][len(costs[proxy]) // 2]:7.2f}" for proxy in costs)
     print(f"{name:16} CPU us: {row}", flush=True)
+    for proxy, all_of in rounds.items():
+        failed = sum(figures["failed"] for figures in all_of)
+        if failed:
+            print(f"{name:16} {proxy}: {failed} connections or requests failed", flush=True)
