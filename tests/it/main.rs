@@ -58,6 +58,8 @@ mod explaining;
 mod fairness;
 /// What the app and the client get to see of each other's fields.
 mod fields;
+/// The flood benchmark's configurations of the gate are valid.
+mod flood_bench;
 /// Forwarding to an app and back: methods, statuses, versions, how responses end.
 mod forwarding;
 /// Another process goes on with the sockets and the counters, and nobody notices.
