@@ -90,7 +90,8 @@ fn write_sources(sources: &Sources, by: Measure, out: &mut String) -> fmt::Resul
         for source in named {
             let [name, cells @ ..] = table::row(source, sources.seconds);
             let cells = cells.map(|cell| format!("{cell:>13}")).concat();
-            writeln!(out, "{name:<44}{cells}  {}", source.standing())?;
+            let row = format!("{name:<44}{cells}  {}", source.standing());
+            writeln!(out, "{}", row.trim_end())?;
         }
     }
     Ok(())
