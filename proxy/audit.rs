@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
-use crate::state;
+use crate::state::StateError;
 
 /// Bytes of a file of the journal.
 const MAX_FILE: u64 = 4 << 20;
@@ -24,7 +24,7 @@ pub const AFTER: u64 = 60;
 const MAX_WAITING: usize = 1000;
 
 /// A line of the file: a record, or what the traffic was after an earlier one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
     Record {
@@ -44,8 +44,6 @@ pub struct Audit {
     journal: Journal<Line>,
     /// The number of the next change. Locked while the file is written, for as long as the disk takes.
     next: Mutex<u64>,
-    /// Lines that the disk has not taken.
-    unwritten: Mutex<VecDeque<Line>>,
     /// Changes by number, and when the traffic after them is due. Locked for a moment alone: the thread
     /// that answers operators looks at it.
     waiting: Mutex<VecDeque<(u64, u64)>>,
@@ -57,10 +55,10 @@ impl Audit {
         let audit = Audit {
             journal: Journal::new(directory, "audit", MAX_FILE),
             next: Mutex::default(),
-            unwritten: Mutex::default(),
             waiting: Mutex::default(),
         };
-        let numbers = audit.journal.lines().filter_map(|line| match line {
+        let lines = audit.journal.read().into_iter().flatten();
+        let numbers = lines.filter_map(|line| match line {
             Line::Record { number, .. } => Some(number),
             Line::After { .. } => None,
         });
@@ -73,15 +71,13 @@ impl Audit {
     /// another process's.
     ///
     /// # Errors
-    /// When the disk does not take it: then it is kept, and listed, and written with the next one.
-    pub fn append(&self, record: Record) -> io::Result<()> {
+    /// When the disk does not take it yet.
+    pub fn append(&self, record: Record) -> Result<(), StateError> {
         let mut next = self.next.lock();
         let number = *next;
         let due = record.time.saturating_add(AFTER);
         let line = Line::Record { number, record };
-        let Some(written) = state::if_ours(|| self.write(vec![line])) else {
-            return Ok(());
-        };
+        let written = self.journal.append([line]);
         *next += 1;
         let mut waiting = self.waiting.lock();
         if waiting.len() < MAX_WAITING {
@@ -90,42 +86,17 @@ impl Audit {
         written
     }
 
-    /// Writes what the disk has not taken so far, and these.
-    fn write(&self, lines: Vec<Line>) -> io::Result<()> {
-        let all: Vec<Line> = {
-            let mut unwritten = self.unwritten.lock();
-            unwritten.extend(lines);
-            while unwritten.len() > MAX_WAITING {
-                unwritten.pop_front();
-            }
-            unwritten.iter().cloned().collect()
-        };
-        if all.is_empty() {
-            return Ok(());
-        }
-        let written = self.journal.append(&all);
-        if written.is_ok() {
-            self.unwritten.lock().drain(..all.len());
-        }
-        written
-    }
-
-    /// Tries to write what the disk has not taken, unless that is being done.
+    /// Tries to write what the disk has not taken.
     pub fn write_again(&self) {
-        if !self.unwritten.lock().is_empty()
-            && let Some(_writing) = self.next.try_lock()
-        {
-            // What is wrong was told when it began.
-            let _ = state::if_ours(|| self.write(Vec::new()));
-        }
+        self.journal.write_again();
     }
 
     /// Writes down the traffic after changes that are a minute old. Blocks as [`Audit::append`] does, but
     /// not for another write: what is due stays so until it is over.
     ///
     /// # Errors
-    /// When the disk does not take it; these changes are left without.
-    pub fn look_back(&self, now: u64, traffic: Traffic) -> io::Result<()> {
+    /// When the disk does not take it yet.
+    pub fn look_back(&self, now: u64, traffic: Traffic) -> Result<(), StateError> {
         let Some(_writing) = self.next.try_lock() else {
             return Ok(());
         };
@@ -138,7 +109,7 @@ impl Audit {
             lines.push(Line::After { after, traffic });
         }
         drop(waiting);
-        state::if_ours(|| self.write(lines)).unwrap_or(Ok(()))
+        self.journal.append(lines)
     }
 
     /// Whether a change waits for the traffic after it, and its minute has passed.
@@ -153,8 +124,7 @@ impl Audit {
     /// When the file is there and cannot be read.
     pub fn list(&self, most: usize) -> io::Result<Vec<Record>> {
         let mut found: VecDeque<(u64, Record)> = VecDeque::new();
-        let unwritten = self.unwritten.lock().clone();
-        for line in self.journal.read()?.chain(unwritten) {
+        for line in self.journal.read()? {
             match line {
                 Line::Record { number, record } => {
                     found.push_back((number, record));

@@ -1,12 +1,15 @@
-//! Texts of any length in places of a fixed one, without an allocation.
+//! Texts of any length where there is room for so much, without an allocation.
 
 use arrayvec::ArrayString;
 
-/// The beginning of a text: as many whole letters as there is room for.
+/// The beginning of a text: as many whole letters as there is room for, in bytes.
+pub fn beginning(text: &str, room: usize) -> &str {
+    text.get(..text.floor_char_boundary(room)).unwrap_or(text)
+}
+
+/// The same in a place of its own.
 pub fn cut<const ROOM: usize>(text: &str) -> ArrayString<ROOM> {
-    let end = text.floor_char_boundary(ROOM);
-    let begin = text.get(..end).unwrap_or_default();
-    ArrayString::from(begin).unwrap_or_default()
+    ArrayString::from(beginning(text, ROOM)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub mod descriptors;
 pub mod door;
 pub mod draining;
 pub mod explain;
+pub mod feed;
 pub mod forward;
 pub mod gate;
 pub mod gateway;

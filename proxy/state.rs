@@ -118,7 +118,7 @@ pub fn write_again() -> Result<(), StateError> {
     let mut refused = None;
     if_ours(|| {
         unwritten().retain(|path, bytes| {
-            let error = written(path, replace(path, bytes)).err();
+            let error = note(path, replace(path, bytes)).err();
             let failed = error.is_some();
             refused = refused.take().or(error);
             failed
@@ -130,7 +130,7 @@ pub fn write_again() -> Result<(), StateError> {
 /// Writes a state file, or remembers that it is to be written.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let mut unwritten = unwritten();
-    let written = written(path, replace(path, bytes));
+    let written = note(path, replace(path, bytes));
     match &written {
         Ok(()) => unwritten.remove(path),
         Err(_) => unwritten.insert(path.to_owned(), bytes.to_owned()),
@@ -138,13 +138,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     written
 }
 
-/// Tells how a write of a file went that grows. Whether it was written.
-pub fn note(path: &Path, result: io::Result<()>) -> bool {
-    written(path, result).is_ok()
-}
-
 /// Tells how a write went, and when a file that could not be written is so again.
-fn written(path: &Path, written: io::Result<()>) -> Result<(), StateError> {
+///
+/// # Errors
+/// When it did not.
+pub fn note(path: &Path, written: io::Result<()>) -> Result<(), StateError> {
     let written = written.map_err(|problem| StateError::new(path, problem));
     match &written {
         Ok(()) => {

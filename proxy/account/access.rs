@@ -12,6 +12,7 @@ use tidegate_config::Log;
 use super::firsts::Firsts;
 use super::{Class, Facts, LogWriter, Outcome};
 use crate::clock;
+use crate::cut::beginning;
 use crate::door::DoorReason;
 use crate::pass::Id;
 
@@ -259,8 +260,7 @@ fn seconds(duration: Duration) -> f64 {
 }
 
 fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT))
-        .unwrap_or(text)
+    beginning(text, MAX_TEXT)
 }
 
 #[cfg(test)]

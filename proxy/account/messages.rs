@@ -8,6 +8,7 @@ use super::counts::Class;
 use super::firsts::Firsts;
 use super::queue::{self, Queue, Sink, WritingGuard};
 use crate::clock;
+use crate::cut::beginning;
 
 /// How often the same words are written in ten seconds: what goes wrong for each connection, such as a
 /// lack of descriptors, is said a few times and counted.
@@ -56,8 +57,8 @@ fn cut(message: &[u8], longest: usize) -> Vec<u8> {
         return message.to_vec();
     }
     let text = String::from_utf8_lossy(message);
-    let end = text.floor_char_boundary(longest.saturating_sub(CUT.len()));
-    [text.get(..end).unwrap_or_default(), CUT].concat().into()
+    let room = longest.saturating_sub(CUT.len());
+    [beginning(&text, room), CUT].concat().into()
 }
 
 /// A message without its time, which is its first word.

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Admin;
 use super::over_tcp::Told;
 use super::reopening::Seen;
+use super::running::until;
 use super::wire::Requests;
 use crate::audit::Change;
 use crate::clock;
@@ -216,16 +217,23 @@ pub(super) async fn watch(admin: Arc<Admin>) {
     }
 }
 
-/// Writes down what each minute was, for as long as the gate runs.
+/// Writes down what each minute was, for as long as the gate runs, and at its end the one that goes on.
 pub(super) async fn write_minutes(admin: Arc<Admin>) {
     let mut looks = interval(Duration::from_secs(1));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
+    let mut going_on = true;
+    while going_on {
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = until(admin.ending.left()) => going_on = false,
+        }
         let admin = admin.clone();
         let look = move || {
             let upstreams = admin.reloader.upstreams();
-            admin.minutes.look(&admin.gate, &admin.top, &upstreams);
+            match going_on {
+                true => admin.minutes.look(&admin.gate, &admin.top, &upstreams),
+                false => admin.minutes.end(&admin.gate, &admin.top, &upstreams),
+            }
         };
         if let Err(error) = tokio::task::spawn_blocking(look).await {
             tracing::error!("what a minute was: {error}");
@@ -275,6 +283,7 @@ pub(super) async fn write_again(admin: Arc<Admin>) {
         // What is wrong is in the status, and the log had it when it began.
         let again = move || {
             admin.audit.write_again();
+            admin.minutes.write_again();
             state::lock_again(&admin.directory);
             drop(state::write_again());
         };

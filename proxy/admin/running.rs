@@ -62,7 +62,7 @@ pub fn start(
     tokio::spawn(housekeeping::keep(admin.clone()));
     tokio::spawn(housekeeping::watch(admin.clone()));
     tokio::spawn(housekeeping::write_again(admin.clone()));
-    tokio::spawn(housekeeping::write_minutes(admin.clone()));
+    let writing = tokio::spawn(housekeeping::write_minutes(admin.clone()));
     if notify::is_asked_for() {
         tokio::spawn(notifying::statuses(admin.clone()));
     }
@@ -74,8 +74,9 @@ pub fn start(
         .spawn(move || {
             runtime.block_on(async {
                 until(stopped).await;
-                // Who asked for an upgrade is to hear how it went.
-                let _ = tokio::time::timeout(RUNTIME_END, answering).await;
+                // Who asked for an upgrade is to hear how it went; what the last minute was, is written.
+                let both = async { tokio::join!(answering, writing) };
+                let _ = tokio::time::timeout(RUNTIME_END, both).await;
             });
             // Not longer: a disk that hangs must not keep the gate from ending.
             runtime.shutdown_timeout(RUNTIME_END);

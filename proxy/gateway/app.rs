@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::forwarder::Forwarder;
 use super::h2::Http2;
 use super::paced::PacedStream;
-use super::socket::Socket;
+use super::transport::Transport;
 use crate::account::Closing;
 use crate::door::{self, DoorReason};
 use crate::gate::Gate;
@@ -40,8 +40,8 @@ impl ConnectionApp {
     ) {
         let mut address = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), canonical);
         let rules = self.listener.rules.load_full();
-        let arrived = match (peer, Socket::of(socket, rules.proxy_protocol)) {
-            (Some(_), Ok(socket)) => self.arrive(&rules, Box::new(socket), &mut address).await,
+        let arrived = match (peer, Transport::plain(socket, rules.proxy_protocol)) {
+            (Some(_), Ok(plain)) => self.arrive(&rules, Box::new(plain), &mut address).await,
             _ => Err(DoorReason::Gone),
         };
         let account = &self.gate.account;

@@ -14,7 +14,7 @@ use tidegate_limit::{GaugePermit, Permit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{StartHandshake, rustls};
 
-use super::encrypted::Encrypted;
+use super::transport::Transport;
 use crate::door::{self, DoorReason};
 use crate::gate::Gate;
 use crate::identity::Caller;
@@ -104,7 +104,7 @@ async fn handshake(
     let _place = place(gate, client)?;
     let begun = StartHandshake::from_parts(hello, stream);
     let done = begun.into_stream(tls.config.clone()).await;
-    // Pingora flushes what it drops, and with it the alert.
+    // What is dropped sends what it has gathered, and with it the alert.
     let stream = done.map_err(|error| failed(&error))?;
     let (_, session) = stream.get_ref();
     let caller = Caller {
@@ -114,7 +114,7 @@ async fn handshake(
     };
     Ok(Arrival {
         http2: tls::is_http2(session.alpn_protocol()),
-        stream: Box::new(Encrypted(stream)),
+        stream: Box::new(Transport::encrypted(stream)),
         caller,
     })
 }

@@ -10,7 +10,6 @@ mod acceptor;
 mod app;
 mod arrival;
 mod connection;
-mod encrypted;
 mod exchange;
 mod failures;
 mod forwarder;
@@ -22,8 +21,8 @@ mod paced;
 // options sets how it closes.
 #[allow(unsafe_code)]
 mod reset;
-mod socket;
 mod stream;
+mod transport;
 mod turn;
 mod upgrade;
 

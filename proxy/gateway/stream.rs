@@ -325,13 +325,13 @@ impl GetTimingDigest for ClientStream {
 
 impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.io.below().get_proxy_digest()
+        None
     }
 }
 
 impl GetSocketDigest for ClientStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.io.below().get_socket_digest()
+        None
     }
 }
 

@@ -18,10 +18,11 @@ pub use set::Bounds;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 
 use ipnet::IpNet;
 
+use crate::feed::Feed;
 use crate::prefixes::{PrefixSet, Published};
 
 /// Confirmations that may wait to be taken over: those of a twentieth of a second at 160,000 a second.
@@ -31,21 +32,19 @@ const QUEUE: usize = 8192;
 #[derive(Debug)]
 pub struct Learned {
     set: Published,
-    queue: SyncSender<IpNet>,
+    feed: Feed<IpNet>,
     accepted: AtomicU64,
-    dropped: AtomicU64,
     unattributed: AtomicU64,
 }
 
 impl Learned {
     /// Nobody yet, and where confirmations arrive.
     pub fn new() -> (Self, Receiver<IpNet>) {
-        let (queue, arrivals) = sync_channel(QUEUE);
+        let (feed, arrivals) = Feed::new(QUEUE);
         let learned = Learned {
             set: Published::default(),
-            queue,
+            feed,
             accepted: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
             unattributed: AtomicU64::new(0),
         };
         (learned, arrivals)
@@ -72,12 +71,11 @@ impl Learned {
     }
 
     /// A customer's client was confirmed: `None` for one that nobody named. No lock and no allocation;
-    /// when too many wait, it is dropped and counted. (The queue would take a lock to wake a thread
-    /// that sleeps in it, which none does.)
+    /// when too many wait, it is dropped and counted.
     fn confirm(&self, prefix: Option<IpNet>) {
-        let counter = match prefix.map(|prefix| self.queue.try_send(prefix)) {
-            Some(Ok(())) => &self.accepted,
-            Some(Err(_)) => &self.dropped,
+        let counter = match prefix.map(|prefix| self.feed.send(prefix, 1)) {
+            Some(true) => &self.accepted,
+            Some(false) => return,
             None => &self.unattributed,
         };
         counter.fetch_add(1, Relaxed);
@@ -86,7 +84,9 @@ impl Learned {
     /// Confirmations so far: accepted, dropped because too many waited, and of clients that a trusted
     /// proxy did not name.
     pub fn confirmations(&self) -> [u64; 3] {
-        [&self.accepted, &self.dropped, &self.unattributed].map(|counter| counter.load(Relaxed))
+        let [accepted, unattributed] =
+            [&self.accepted, &self.unattributed].map(|counter| counter.load(Relaxed));
+        [accepted, self.feed.missed(), unattributed]
     }
 
     fn put_in_force(&self, latest: impl FnOnce() -> PrefixSet) {

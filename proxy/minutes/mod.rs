@@ -7,7 +7,7 @@ mod minute;
 
 pub use minute::{Ends, Minute, Report, UpstreamMinute, add};
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Instant;
@@ -18,14 +18,10 @@ use crate::clock;
 use crate::forward::Health;
 use crate::gate::Gate;
 use crate::journal::Journal;
-use crate::state;
 use crate::top;
 
 /// Bytes of a file of the journal: a minute has three KiB, and eleven at the most.
 const MAX_FILE: u64 = 8 << 20;
-/// Minutes that wait for a disk: as many as half a day has. And how many of them are written at a time.
-const UNWRITTEN: usize = 720;
-const AT_ONCE: usize = 60;
 /// Upstreams in trouble that a minute names.
 const TROUBLED: usize = 10;
 
@@ -38,7 +34,6 @@ pub struct Minutes {
 
 #[derive(Debug)]
 struct Kept {
-    unwritten: VecDeque<Minute>,
     /// Minutes of the top sources that have been looked at.
     looked_at: u64,
     before: Totals,
@@ -70,7 +65,6 @@ impl Minutes {
         Minutes {
             journal: Journal::new(directory, "minutes", MAX_FILE),
             kept: Mutex::new(Kept {
-                unwritten: VecDeque::new(),
                 looked_at: 0,
                 before: begun,
             }),
@@ -85,43 +79,21 @@ impl Minutes {
             return;
         }
         kept.looked_at = over;
-        let totals = Totals::now(gate, upstreams);
-        let mut minute = totals.since(&kept.before, gate, upstreams);
-        minute.sources = top.last_minute();
-        kept.before = totals;
+        let minute = kept.turn(top.last_minute(), gate, upstreams);
         drop(kept);
-        self.write_down(minute);
+        // What is wrong is told by the state files.
+        let _ = self.journal.append([minute]);
     }
 
-    /// Writes a minute down, and those before it that the disk has not taken.
-    fn write_down(&self, minute: Minute) {
-        let mut kept = self.kept.lock();
-        kept.unwritten.push_back(minute);
-        if kept.unwritten.len() > UNWRITTEN {
-            kept.unwritten.pop_front();
-        }
-        drop(kept);
-        while self.write_some() {}
+    /// Writes down the minute that goes on: the gate ends. Blocks for as long as the disk does.
+    pub fn end(&self, gate: &Gate, top: &top::Keeper, upstreams: &[(String, Health)]) {
+        let minute = self.kept.lock().turn(top.this_minute(), gate, upstreams);
+        let _ = self.journal.append([minute]);
     }
 
-    /// Writes the oldest of those that wait; whether there may be more, and the disk takes them.
-    fn write_some(&self) -> bool {
-        // Readers of a report do not wait for the disk.
-        let waiting: Vec<Minute> = {
-            let kept = self.kept.lock();
-            kept.unwritten.iter().take(AT_ONCE).cloned().collect()
-        };
-        if waiting.is_empty() {
-            return false;
-        }
-        let written = state::if_ours(|| self.journal.append(&waiting));
-        let is_written = written.is_none_or(|written| state::note(self.journal.path(), written));
-        if is_written {
-            let mut kept = self.kept.lock();
-            let written = kept.unwritten.len().min(waiting.len());
-            kept.unwritten.drain(..written);
-        }
-        is_written
+    /// Tries to write what the disk has not taken.
+    pub fn write_again(&self) {
+        self.journal.write_again();
     }
 
     /// What went through since then, in seconds since the epoch, with the minute that goes on.
@@ -135,23 +107,33 @@ impl Minutes {
         top: &top::Keeper,
         upstreams: &[(String, Health)],
     ) -> io::Result<Vec<Minute>> {
-        let (waiting, now) = {
+        let now = {
             let kept = self.kept.lock();
             let totals = Totals::now(gate, upstreams);
             let mut now = totals.since(&kept.before, gate, upstreams);
             now.sources = top.this_minute();
-            (kept.unwritten.clone(), now)
+            now
         };
         let mut minutes: Vec<Minute> = self.journal.read()?.collect();
-        // Those that have been written meanwhile are there already.
-        let written = minutes.split_off(minutes.len().saturating_sub(UNWRITTEN));
-        let waiting = waiting.into_iter().filter(|one| !written.contains(one));
-        let waiting: Vec<Minute> = waiting.collect();
-        minutes.extend(written);
-        minutes.extend(waiting);
         minutes.push(now);
         minutes.retain(|minute| minute.until > from);
         Ok(minutes)
+    }
+}
+
+impl Kept {
+    /// What came until now, with these sources, and a new minute.
+    fn turn(
+        &mut self,
+        sources: top::Sources,
+        gate: &Gate,
+        upstreams: &[(String, Health)],
+    ) -> Minute {
+        let totals = Totals::now(gate, upstreams);
+        let mut minute = totals.since(&self.before, gate, upstreams);
+        minute.sources = sources;
+        self.before = totals;
+        minute
     }
 }
 
@@ -204,55 +186,7 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-
-    fn minute(until: u64) -> Minute {
-        Minute {
-            until,
-            seconds: 60,
-            mode: "normal".to_owned(),
-            requests: Ends::default(),
-            known: Ends::default(),
-            closed: BTreeMap::new(),
-            connections: 0,
-            upstreams: Vec::new(),
-            sources: top::Sources::default(),
-        }
-    }
-
-    fn written(minutes: &Minutes) -> Vec<u64> {
-        let all = minutes.journal.read().unwrap();
-        all.map(|minute| minute.until).collect()
-    }
-
-    #[test]
-    fn what_the_disk_does_not_take_is_kept_until_it_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
-        let minutes = Minutes::open(&state);
-        minutes.write_down(minute(60));
-        minutes.write_down(minute(120));
-        assert_eq!(minutes.kept.lock().unwritten.len(), 2);
-        fs::create_dir(&state).unwrap();
-        minutes.write_down(minute(180));
-        assert_eq!(written(&minutes), [60, 120, 180]);
-        assert_eq!(minutes.kept.lock().unwritten.len(), 0);
-        minutes.write_down(minute(240));
-        assert_eq!(written(&Minutes::open(&state)), [60, 120, 180, 240]);
-    }
-
-    #[test]
-    fn a_disk_that_never_takes_them_does_not_fill_the_memory() {
-        let minutes = Minutes::open(Path::new("/nonexistent"));
-        for number in 0..UNWRITTEN as u64 + 10 {
-            minutes.write_down(minute(60 * number));
-        }
-        let kept = minutes.kept.lock();
-        assert_eq!(kept.unwritten.len(), UNWRITTEN);
-        assert_eq!(kept.unwritten.front().map(|minute| minute.until), Some(600));
-    }
 
     #[test]
     fn a_minute_has_what_came_since_the_one_before() {

@@ -24,13 +24,14 @@ pub use keeper::Keeper;
 pub use preview::Question;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 
 use arrayvec::ArrayString;
 use ipnet::IpNet;
 use tidegate_limit::Key;
 
 use crate::cut::cut;
+use crate::feed::Feed;
 
 /// Events that may wait to be taken over: those of a tenth of a second at 160,000 a second.
 const QUEUE: usize = 16_384;
@@ -79,12 +80,11 @@ enum Event {
 /// What the way of a request needs.
 #[derive(Debug)]
 pub struct Recent {
-    queue: SyncSender<Event>,
+    feed: Feed<Event>,
     requests: AtomicU64,
     shut_out: AtomicU64,
     limited: AtomicU64,
     turned_away: AtomicU64,
-    missed: AtomicU64,
 }
 
 /// What was counted of all requests.
@@ -107,20 +107,19 @@ pub struct Arrivals(Receiver<Event>);
 impl Recent {
     /// Nothing yet, and where events arrive.
     pub fn new() -> (Self, Arrivals) {
-        let (queue, arrivals) = sync_channel(QUEUE);
+        let (feed, arrivals) = Feed::new(QUEUE);
         let recent = Recent {
-            queue,
+            feed,
             requests: AtomicU64::new(0),
             shut_out: AtomicU64::new(0),
             limited: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
         };
         (recent, Arrivals(arrivals))
     }
 
     /// A request was judged. No lock and no allocation: when too many wait, this one is in the totals
-    /// alone. (The queue would take a lock to wake a thread that sleeps in it, which none does.)
+    /// alone.
     pub fn judged(&self, judged: &Judged, tenant: Option<&str>) {
         self.requests.fetch_add(1, Relaxed);
         for (is_so, counter) in [
@@ -132,18 +131,13 @@ impl Recent {
                 counter.fetch_add(1, Relaxed);
             }
         }
-        self.send(Event::Judged(*judged, cut(tenant.unwrap_or_default())));
+        let event = Event::Judged(*judged, cut(tenant.unwrap_or_default()));
+        self.feed.send(event, 1);
     }
 
     /// The app confirmed that this client is a customer's.
     pub fn confirmed(&self, client: Key) {
-        self.send(Event::Confirmed(client));
-    }
-
-    fn send(&self, event: Event) {
-        if self.queue.try_send(event).is_err() {
-            self.missed.fetch_add(1, Relaxed);
-        }
+        self.feed.send(Event::Confirmed(client), 1);
     }
 
     /// `closed`: connections that were closed before a request was read.
@@ -153,7 +147,7 @@ impl Recent {
             shut_out: self.shut_out.load(Relaxed),
             limited: self.limited.load(Relaxed),
             turned_away: self.turned_away.load(Relaxed),
-            missed: self.missed.load(Relaxed),
+            missed: self.feed.missed(),
             closed,
         }
     }

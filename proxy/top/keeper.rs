@@ -3,7 +3,6 @@
 use std::hash::RandomState;
 use std::mem;
 use std::str::FromStr;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -194,7 +193,7 @@ impl Keeper {
     }
 
     fn missed(&self) -> u64 {
-        self.top().missed.load(Relaxed)
+        self.top().feed.missed()
     }
 
     fn keep(&self, arrivals: &Arrivals) {

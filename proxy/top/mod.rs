@@ -23,13 +23,13 @@ pub use owners::{Owners, OwnersError};
 pub use source::{Kind, Measure};
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 
 use event::Event;
 use sampler::Sampler;
 
 use crate::account::Facts;
+use crate::feed::Feed;
 use crate::in_force::InForce;
 
 /// Events that may wait to be taken over: those of a fortieth of a second at 160,000 a second.
@@ -38,13 +38,11 @@ const QUEUE: usize = 4096;
 /// What the end of a request needs.
 #[derive(Debug)]
 pub struct Top {
-    queue: SyncSender<Event>,
+    feed: Feed<Event>,
     /// Refusals are many and alike; what was served is looked at apart, so that a flood of the ones does
     /// not make the others rare.
     refused: Sampler,
     served: Sampler,
-    /// Requests that were not looked at because the queue was full.
-    missed: AtomicU64,
     /// Whose the addresses are.
     pub owners: InForce<Owners>,
 }
@@ -56,19 +54,17 @@ pub struct Arrivals(Receiver<Event>);
 impl Top {
     /// Nothing yet, and where events arrive.
     pub fn new(owners: Owners) -> (Self, Arrivals) {
-        let (queue, arrivals) = sync_channel(QUEUE);
+        let (feed, arrivals) = Feed::new(QUEUE);
         let top = Top {
-            queue,
+            feed,
             refused: Sampler::default(),
             served: Sampler::default(),
-            missed: AtomicU64::new(0),
             owners: InForce::of(owners),
         };
         (top, Arrivals(arrivals))
     }
 
     /// A request has ended. No lock and no allocation: when too many wait, this one is only counted.
-    /// (The queue would take a lock to wake a thread that sleeps in it, which none does.)
     pub fn ended(&self, facts: &Facts) {
         let sampler = self.sampler(facts.is_refused());
         let measures = event::measures(facts);
@@ -98,8 +94,6 @@ impl Top {
 
     fn send(&self, event: Event) {
         let stands_for = event.stands_for;
-        if self.queue.try_send(event).is_err() {
-            self.missed.fetch_add(stands_for.into(), Relaxed);
-        }
+        self.feed.send(event, stands_for);
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions, geoip2, path};
 use tidegate_config::Config;
 
+use crate::cut::beginning;
 use crate::regular;
 
 /// Bytes of a database; the largest of this kind have 70 MiB.
@@ -41,8 +42,7 @@ const NAME: usize = 64;
 
 impl fmt::Display for System<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.get(..self.name.floor_char_boundary(NAME));
-        let text = format!("AS{} {}", self.number, name.unwrap_or_default());
+        let text = format!("AS{} {}", self.number, beginning(self.name, NAME));
         f.write_str(text.trim_end())
     }
 }

@@ -279,7 +279,7 @@ fn a_file_that_was_cut_is_set_aside_and_the_gate_starts() {
     for length in [0, 1, whole.len() / 2, whole.len() - 1] {
         fs::write(folder.path("state/blocks.json"), &whole[..length]).unwrap();
         let gate = Gate::start_in(folder, &with_upstream(&[app.address], ROOMY));
-        assert!(gate.has_said("blocks.json: damaged"), "cut at {length}");
+        gate.says("blocks.json: damaged");
         assert!(gate.folder.path("state/blocks.damaged").exists());
         assert!(is_served(&gate, CLIENT), "cut at {length}");
         block(&gate, CLIENT, &[]).good();

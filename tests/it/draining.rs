@@ -57,7 +57,7 @@ fn requests_under_way_are_completed_and_nothing_new_is_begun() {
     }
     let status = gate.wait();
     assert!(status.success(), "{status}: {:#?}", gate.messages());
-    assert!(gate.has_said("drained; goodbye"));
+    gate.says("drained; goodbye");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_request_that_hangs_is_cut_at_the_deadline() {
         "it ended after {taken:?}"
     );
     assert!(busy[0].try_response().is_none());
-    assert!(gate.has_said("1 connections are still open and are closed now"));
+    gate.says("1 connections are still open and are closed now");
     let lines = gate.log(1);
     assert_eq!(
         (lines[0]["outcome"].as_str(), lines[0]["reason"].as_str()),

@@ -214,15 +214,15 @@ fn a_client_that_has_nothing_more_to_send_is_closed_to() {
 #[test]
 fn connections_to_the_client_and_to_the_app_are_kept() {
     let app = App::echoing_paths();
-    let gate = Gate::before(&app, ROOMY);
+    // With more threads, Pingora may find that another one still holds on to the connection that it has
+    // just put into the pool, and open one more.
+    let gate = Gate::before(&app, &format!("threads = 1\n{ROOMY}"));
     let mut client = gate.connect();
     for number in 0..200 {
         let path = format!("/{number}");
         assert_eq!(client.get(&path).text(), path);
     }
-    // On a busy machine Pingora's pool may find a connection not ready to be used again.
-    let connections = app.connections();
-    assert!(connections <= 2, "{connections} connections to the app");
+    assert_eq!(app.connections(), 1);
     assert_eq!(
         gate.metric("tidegate_connections_total{outcome=\"accepted\",reason=\"none\"}"),
         1.0

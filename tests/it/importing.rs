@@ -60,11 +60,7 @@ fn an_import_is_known_at_once_with_its_end_and_reason_and_survives() {
     );
     let said = said.good();
     assert!(said.starts_with("3 prefixes are known until "), "{said}");
-    assert!(
-        gate.has_said("3 prefixes imported by "),
-        "{:#?}",
-        gate.messages()
-    );
+    gate.says("3 prefixes imported by ");
     gate.verb(&["mode", "known-only"]).good();
     assert_eq!(gate.get("/").status, 200, "the importer's own address");
     let check = |gate: &Gate| {
@@ -247,11 +243,7 @@ fn a_pipe_in_the_place_of_a_kept_import_does_not_hold_the_start_up() {
     assert!(made.unwrap().success(), "mkfifo {}", pipe.display());
     let gate = Gate::start_in(folder, &with_upstream(&[app.address], &text()));
     assert_eq!(gate.get("/").status, 200);
-    assert!(
-        gate.has_said("not a regular file"),
-        "{:#?}",
-        gate.messages()
-    );
+    gate.says("not a regular file");
 }
 
 /// The beginning of an import, with a body that is said to be longer than it is.

@@ -47,12 +47,6 @@ fn is_failing(gate: &Gate) -> bool {
     gate.status()["log"]["problem"].is_string()
 }
 
-/// It says so, and once: a message takes its time to come.
-fn says_once(gate: &Gate, text: &str) {
-    eventually(text, || gate.said(text) > 0);
-    assert_eq!(gate.said(text), 1, "{text}: {:#?}", gate.messages());
-}
-
 /// Requests that carry a secret wherever one may stand, and what would break a line of the log.
 const SECRETS: [&str; 12] = [
     "GET /a?token=sesame HTTP/1.1\r\nHost: test\r\n\r\n",

@@ -131,7 +131,7 @@ fn the_client_that_a_header_names_is_the_client() {
         20,
         "lines of the access log that name the client"
     );
-    assert!(gate.has_said("with a PROXY protocol header"));
+    gate.says("with a PROXY protocol header");
     let status = gate.verb(&["status"]).good();
     assert!(
         status.contains(&format!("http://{} (PROXY)", gate.listeners[0])),

@@ -93,6 +93,20 @@ fn what_was_written_before_a_restart_is_in_it_and_half_a_line_is_not() {
 }
 
 #[test]
+fn the_minute_in_which_the_gate_ends_is_in_it() {
+    let (app, mut gate) = flooded(Folder::new());
+    gate.signal("TERM");
+    assert!(gate.wait().success(), "{:#?}", gate.messages());
+    let gate = Gate::start_in(gate.kill(), &with_upstream(&[app.address], ROOMY));
+    let report = gate.verb(&["report"]).good();
+    says(
+        &report,
+        "- Requests: 7, of which 4 were served (57.1%), 3 refused, 0 failed.",
+    );
+    says(&report, "| `127.0.6.1` | 7 | 3 |");
+}
+
+#[test]
 fn a_span_that_cannot_be_is_refused() {
     let gate = Gate::before(&App::echoing_paths(), "");
     for since in ["8d", "soon", "0s"] {

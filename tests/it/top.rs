@@ -127,6 +127,11 @@ fn who_holds_the_app_is_told_by_the_time_and_not_by_the_number() {
     assert_eq!(named(&seen, "paths", "requests")[0].0, "/slow");
 }
 
+/// The share of the client of this rank.
+fn share(seen: &Value, rank: usize) -> f64 {
+    seen["clients"][rank]["share"].as_f64().unwrap_or(0.0)
+}
+
 #[test]
 fn the_heaviest_of_a_flood_from_everywhere_is_named_first() {
     let app = App::echoing_paths();
@@ -149,12 +154,15 @@ fn the_heaviest_of_a_flood_from_everywhere_is_named_first() {
         seen["clients"][0]["name"] == "203.0.113.7"
     });
     load.wait_for(20_000);
-    seen = top(&gate, &["--by", "refused"]);
+    // The error is of two standard deviations: one look in twenty is further off.
+    eventually("its share to be as told, within the error", || {
+        seen = top(&gate, &["--by", "refused"]);
+        let first = share(&seen, 0);
+        let error = seen["clients"][0]["error"].as_f64().expect("a number");
+        (first - 0.02).abs() <= error.max(0.002)
+    });
     load.stop();
-    let [first, second] = [0, 1].map(|at| seen["clients"][at]["share"].as_f64().unwrap_or(0.0));
-    let error = seen["clients"][0]["error"].as_f64().expect("a number");
-    assert!((first - 0.02).abs() <= error.max(0.002), "{first} ±{error}");
-    assert!(second < first / 4.0, "{seen:#}");
+    assert!(share(&seen, 1) < share(&seen, 0) / 4.0, "{seen:#}");
     let told = seen["clients"].as_array().map_or(0, Vec::len);
     assert!((1..=10).contains(&told), "{seen:#}");
     let agents = named(&seen, "user_agents", "share");

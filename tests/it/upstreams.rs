@@ -10,6 +10,9 @@ use crate::harness::{
     App, Gate, ROOMY, Reply, eventually, read_head, unused_address, with_upstream,
 };
 
+mod broken;
+mod names;
+
 fn gate(servers: &[SocketAddr], more: &str) -> Gate {
     Gate::start(&with_upstream(servers, &format!("{ROOMY}{more}")))
 }
@@ -72,139 +75,6 @@ fn a_post_that_cannot_be_delivered_is_answered_too() {
 }
 
 #[test]
-fn an_app_that_says_nothing_is_given_up_at_its_deadline() {
-    let app = App::accepting(|mut stream| {
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let gate = gate(
-        &[app.address],
-        "[deadlines]\nupstream_response = \"300ms\"\n",
-    );
-    let started = Instant::now();
-    let response = gate.get("/");
-    let taken = started.elapsed();
-    assert_eq!(
-        (response.status, response.reason().as_str()),
-        (504, "upstream_timeout")
-    );
-    assert!(
-        (300..1500).contains(&taken.as_millis()),
-        "answered after {taken:?}"
-    );
-    assert_eq!(failed(&gate, "upstream_timeout"), 1.0);
-    assert_eq!(app.connections(), 1, "it is not asked twice");
-}
-
-#[test]
-fn an_app_that_stops_in_the_middle_of_its_head_is_given_up_too() {
-    let app = App::accepting(|mut stream| {
-        read_head(&mut stream);
-        stream.write_all(b"HTTP/1.1 200 OK\r\nX-Half: ").unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let gate = gate(
-        &[app.address],
-        "[deadlines]\nupstream_response = \"300ms\"\n",
-    );
-    let response = gate.get("/");
-    assert_eq!(
-        (response.status, response.reason().as_str()),
-        (504, "upstream_timeout")
-    );
-}
-
-#[test]
-fn an_app_that_closes_instead_of_answering_is_broken() {
-    let app = App::answering(|_| Reply::Raw(Vec::new()));
-    let gate = gate(&[app.address], "");
-    for _ in 0..2 {
-        let response = gate.get("/");
-        assert_eq!(
-            (response.status, response.reason().as_str()),
-            (502, "upstream_broken")
-        );
-    }
-    let response = gate.connect().post("/", "body");
-    assert_eq!(response.status, 502);
-    assert_eq!(
-        app.requests(),
-        3,
-        "what may have been done is not done again"
-    );
-    assert_eq!(failed(&gate, "upstream_broken"), 3.0);
-}
-
-#[test]
-fn an_app_that_closes_in_the_middle_of_its_head_is_broken() {
-    let app = App::answering(|_| Reply::Raw(b"HTTP/1.1 200 OK\r\nX-Half".into()));
-    let gate = gate(&[app.address], "");
-    let response = gate.get("/");
-    assert_eq!(
-        (response.status, response.reason().as_str()),
-        (502, "upstream_broken")
-    );
-}
-
-#[test]
-fn an_app_that_does_not_speak_http_is_broken() {
-    for garbage in [
-        b"garbage that is no head at all\r\n\r\n".as_slice(),
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-        b"HTTP/1.1 abc OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nx",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy",
-    ] {
-        let app = App::answering(move |_| Reply::Raw(garbage.into()));
-        let gate = gate(&[app.address], "");
-        let response = gate.get("/");
-        let shown = String::from_utf8_lossy(garbage);
-        assert_eq!(response.status, 502, "{shown:?}: {response:?}");
-        assert_eq!(response.reason(), "upstream_broken", "{shown:?}");
-    }
-}
-
-#[test]
-fn a_response_that_breaks_off_is_not_passed_off_as_whole() {
-    for broken in [
-        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf",
-    ] {
-        let app = App::answering(move |_| Reply::Raw(broken.into()));
-        let gate = gate(&[app.address], "");
-        let mut client = gate.connect();
-        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-        assert!(client.try_response().is_none(), "{broken:?} looks whole");
-        eventually("the failure to be counted", || {
-            failed(&gate, "upstream_broken") == 1.0
-        });
-    }
-}
-
-#[test]
-fn an_app_that_stops_in_the_middle_of_its_body_is_given_up() {
-    let app = App::accepting(|mut stream| {
-        read_head(&mut stream);
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-            .unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let gate = gate(
-        &[app.address],
-        "[deadlines]\nupstream_response = \"300ms\"\nresponse_body_idle = \"300ms\"\n",
-    );
-    let mut client = gate.connect();
-    let started = Instant::now();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    assert!(client.try_response().is_none(), "half a body looks whole");
-    assert!(started.elapsed() < Duration::from_secs(2), "it hangs");
-    eventually("the failure to be counted", || {
-        failed(&gate, "upstream_timeout") == 1.0
-    });
-}
-
-#[test]
 fn an_app_that_fails_once_is_asked_again_for_the_next_request() {
     let app = App::answering(|request| match request.path.as_str() {
         "/broken" => Reply::Raw(b"nonsense\r\n\r\n".into()),
@@ -215,83 +85,6 @@ fn an_app_that_fails_once_is_asked_again_for_the_next_request() {
         assert_eq!(gate.get("/broken").status, 502);
         assert_eq!(gate.get("/fine").status, 200);
     }
-}
-
-#[test]
-fn a_name_that_does_not_resolve_stops_neither_the_gate_nor_the_operator() {
-    let config = "[upstream.app]\nservers = [\"name.invalid:80\"]\n";
-    let gate = Gate::start(config);
-    let response = gate.get("/");
-    assert_eq!(
-        (response.status, response.reason().as_str()),
-        (503, "upstream_unresolved")
-    );
-    let again: u64 = response.field("retry-after").unwrap().parse().unwrap();
-    assert!((1..=60).contains(&again), "Retry-After: {again}");
-    let warned = |line: &String| line.contains("WARN") && line.contains("name.invalid:80");
-    assert!(
-        gate.messages().iter().any(warned),
-        "no warning names the server: {:#?}",
-        gate.messages()
-    );
-    let upstream = &gate.status()["upstreams"][0];
-    assert_eq!(
-        (&upstream["addresses"], &upstream["resolved_at"]),
-        (&serde_json::json!([]), &0.into())
-    );
-    let problem = upstream["problem"].as_str().unwrap();
-    assert!(problem.contains("name.invalid:80"), "{problem}");
-    let human = gate.verb(&["status"]).good();
-    assert!(human.contains("CANNOT RESOLVE name.invalid:80"), "{human}");
-    assert_eq!(
-        gate.metric("tidegate_upstream_resolved_timestamp_seconds{upstream=\"app\"}"),
-        0.0
-    );
-}
-
-#[test]
-fn a_name_that_does_not_resolve_leaves_the_other_servers_in_use() {
-    let app = App::echoing_paths();
-    let config = format!(
-        "[upstream.app]\nservers = [\"name.invalid:80\", \"{}\"]\n",
-        app.address
-    );
-    let gate = Gate::start(&config);
-    assert_eq!(gate.get("/").status, 200);
-    let status = gate.status();
-    let addresses = &status["upstreams"][0]["addresses"];
-    assert_eq!(addresses.as_array().unwrap().len(), 1);
-    assert!(status["upstreams"][0]["problem"].is_string(), "{status:#}");
-}
-
-#[test]
-fn a_name_is_resolved() {
-    let app = App::echoing_paths();
-    let port = app.address.port();
-    let config = format!("[upstream.app]\nservers = [\"localhost:{port}\"]\n");
-    let gate = Gate::start(&config);
-    for path in ["/one", "/two", "/three"] {
-        assert_eq!(gate.get(path).text(), path);
-    }
-    let status = gate.status();
-    assert_eq!(status["upstreams"][0]["problem"], serde_json::Value::Null);
-    assert!(status["upstreams"][0]["resolved_at"].as_u64() > Some(0));
-}
-
-#[test]
-fn an_app_that_comes_up_late_is_reached() {
-    let address = unused_address();
-    let gate = gate(&[address], "");
-    assert_eq!(gate.get("/").status, 502);
-    let _app = App::on(&address.to_string(), |_| Reply::text("up"));
-    let response = gate.get("/");
-    assert_eq!((response.status, response.text().as_str()), (200, "up"));
-    let status = gate.status();
-    let upstream = &status["upstreams"][0];
-    assert_eq!(
-        (upstream["succeeded"].clone(), upstream["failed"].clone()),
-        (1.into(), 1.into())
-    );
 }
 
 #[test]

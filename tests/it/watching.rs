@@ -142,7 +142,7 @@ fn of_too_many_addresses_the_same_are_used_whichever_come_first() {
     assert_eq!(used.as_array().unwrap().len(), 64);
     let problem = "crowd.test:9: only 64 of its 100 addresses are used";
     assert_eq!(upstream(&gate)["problem"], problem);
-    assert_eq!(gate.said(problem), 1);
+    gate.says_once(problem);
     addresses.reverse();
     set(&addresses);
     let resolved = upstream(&gate)["resolved_at"].as_u64();
@@ -171,7 +171,7 @@ fn a_name_that_takes_ten_seconds_holds_up_no_other_and_is_used_when_it_comes() {
     eventually("the late answer to be used", || {
         gate.get("/").status == 200 && apps[1].requests() > 0
     });
-    assert_eq!(gate.said("cannot resolve late.test"), 1);
+    gate.says_once("cannot resolve late.test");
 }
 
 #[test]

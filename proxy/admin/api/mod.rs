@@ -33,6 +33,7 @@ use super::openapi::{methods, text};
 use super::operator::Operator;
 use super::over_tcp::{Guard, guard};
 use super::serving::{serve, small_bodies};
+use super::turns::Turns;
 use super::wire::{self, Changed, ReloadRequest, Reloaded, Status};
 use super::{Admin, Problem};
 use crate::audit::Change;
@@ -232,13 +233,26 @@ async fn aside<T: Send + 'static>(
     done.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
-/// As [`aside`], for who only looks at what may be a lot: in turn.
+/// As [`aside`], in turn. The turn is the work's: who does not wait for the answer does not give it back.
+async fn in_turn<T: Send + 'static>(
+    admin: &Arc<Admin>,
+    turns: &Turns,
+    work: impl FnOnce(&Admin) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let turn = turns.next().await;
+    let work = move |admin: &Admin| {
+        let _turn = turn;
+        work(admin)
+    };
+    aside(admin, work).await
+}
+
+/// For who only looks at what may be a lot.
 async fn looked_up<T: Send + 'static>(
     admin: &Arc<Admin>,
     look: impl FnOnce(&Admin) -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let _turn = admin.turns.lists.next().await;
-    aside(admin, look).await
+    in_turn(admin, &admin.turns.lists, look).await
 }
 
 /// The answer to a change that is in force, once it is saved and written into the audit log, or known

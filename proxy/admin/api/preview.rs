@@ -8,9 +8,9 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use tidegate_config::{Limit, Mode, Rate};
 
-use super::{Answer, Shared, aside, query};
-use crate::admin::Problem;
+use super::{Answer, Shared, in_turn, query};
 use crate::admin::wire::PreviewQuery;
+use crate::admin::{Admin, Problem};
 use crate::recent::{Preview, Question};
 
 pub(super) async fn show(
@@ -19,8 +19,8 @@ pub(super) async fn show(
 ) -> Answer<Preview> {
     let asked = query(asked)?;
     let question = question(&asked).map_err(|bad| Problem::new(StatusCode::BAD_REQUEST, bad))?;
-    let _turn = admin.turns.previews.next().await;
-    let foreseen = aside(&admin, move |admin| admin.recent.preview(question)).await?;
+    let foresee = move |admin: &Admin| admin.recent.preview(question);
+    let foreseen = in_turn(&admin, &admin.turns.previews, foresee).await?;
     Ok(Json(foreseen))
 }
 

@@ -5,7 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 
-use super::{Answer, Shared, aside, query};
+use super::{Answer, Shared, looked_up, query};
 use crate::admin::wire::ReportQuery;
 use crate::admin::{Admin, Problem};
 use crate::clock;
@@ -26,8 +26,7 @@ pub(super) async fn show(
         let detail = format!("seconds is {seconds}; it can be 1 to {MOST}");
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    let _turn = admin.turns.lists.next().await;
-    let made = aside(&admin, move |admin| make(admin, seconds)).await?;
+    let made = looked_up(&admin, move |admin| make(admin, seconds)).await?;
     made.map(Json).map_err(|error| {
         let detail = format!("what was written down cannot be read: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)

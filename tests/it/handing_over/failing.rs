@@ -58,7 +58,7 @@ fn a_bad_configuration_leaves_the_old_process_serving() {
     gate.folder.write("tidegate.toml", "nonsense");
     stays(&gate, &gate.verb(&["upgrade"]), &["goes on serving"]);
     assert_eq!(load.stop().other_than(200), 0);
-    assert!(gate.has_said("upgrade: failed"));
+    gate.says("upgrade: failed");
     gate.folder.configure(&with_upstream(&[app.address], ROOMY));
     upgrade(&gate);
     assert_eq!(gate.get("/").status, 200);

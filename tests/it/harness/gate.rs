@@ -246,6 +246,26 @@ impl Gate {
         self.said(text) > 0
     }
 
+    /// Waits for a line with these words: what the gate writes passes its queue and a pipe, so it is later
+    /// here than its effect.
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_said(words) {
+            let said = self.messages();
+            assert!(Instant::now() < deadline, "no {words:?} in {said:#?}");
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for a line with these words, and there may be one only.
+    #[track_caller]
+    pub fn says_once(&self, words: &str) {
+        self.says(words);
+        let said = self.messages();
+        assert_eq!(self.said(words), 1, "{words:?}: {said:#?}");
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -89,7 +89,7 @@ fn a_full_disk_has_whole_lines_and_the_log_goes_on_when_there_is_room() {
     assert_eq!(lines_there(&gate).len() as f64, count(&gate, "written"));
     there(&gate, ": > \"$LOGS/access.log\"");
     goes_on(&gate);
-    says_once(&gate, "the log cannot be written: No space left");
+    gate.says_once("the log cannot be written: No space left");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_disk_that_becomes_read_only_holds_nobody_up() {
         count(&gate, "lost") > 0.0
     });
     assert!(is_failing(&gate));
-    says_once(&gate, "the log cannot be written: Read-only");
+    gate.says_once("the log cannot be written: Read-only");
     there(&gate, "umount \"$LOGS\"");
     goes_on(&gate);
 }
@@ -145,8 +145,8 @@ fn a_folder_that_goes_and_comes_back_is_told_of_once_and_recovered_from() {
         paths(&file).contains(&"/after".to_owned())
     });
     assert_eq!(gate.metric("tidegate_log_failing"), 0.0);
-    says_once(&gate, "the log can be written again");
-    says_once(&gate, "the log cannot be written");
+    gate.says_once("the log can be written again");
+    gate.says_once("the log cannot be written");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn a_start_without_the_tier_warns_and_lets_the_tenant_return() {
     let without = tiers(&app, TENANTS).replace("generous", "huge");
     let gate = Gate::start_in(gate.kill(), &without);
     let said = "tenant \"acme\" is no longer in tier generous: the configuration has no such tier";
-    assert!(gate.has_said(said), "{:#?}", gate.messages());
+    gate.says(said);
     assert_eq!(moved(&gate), 1);
     assert_eq!([left(&gate, "acme"), left(&gate, "other")], [5, 2]);
     let gate = Gate::start_in(gate.kill(), &tiers(&app, TENANTS));
@@ -120,11 +120,7 @@ fn damaged_moves_are_set_aside() {
         fs::create_dir(folder.path("state")).unwrap();
         folder.write("state/tenants.json", &contents);
         let gate = Gate::start_in(folder, &tiers(&app, TENANTS));
-        assert!(
-            gate.has_said("tenants.json: damaged"),
-            "{:#?}",
-            gate.messages()
-        );
+        gate.says("tenants.json: damaged");
         let aside = fs::read(gate.folder.path("state/tenants.damaged")).unwrap();
         assert_eq!(aside, contents, "what could be recovered is kept");
         assert_eq!(moved(&gate), 0);
@@ -141,11 +137,7 @@ fn a_pipe_in_the_place_of_the_moves_does_not_hold_the_start_up() {
     fs::create_dir(folder.path("state")).unwrap();
     pipe(&folder, "state/tenants.json");
     let gate = Gate::start_in(folder, &tiers(&app, TENANTS));
-    assert!(
-        gate.has_said("tenants.json: cannot be read"),
-        "{:#?}",
-        gate.messages()
-    );
+    gate.says("tenants.json: cannot be read");
     assert_eq!(left(&gate, "acme"), 5);
 }
 
