@@ -12,7 +12,12 @@ static START: OnceLock<Instant> = OnceLock::new();
 /// over from each other. One start for every quota, so that a new quota reads the counters of the old
 /// one on the same scale.
 pub fn now() -> Now {
-    let elapsed = START.get_or_init(Instant::now).elapsed();
+    at(Instant::now())
+}
+
+/// As [`now`], for a time that was just read.
+pub fn at(instant: Instant) -> Now {
+    let elapsed = instant.saturating_duration_since(*START.get_or_init(|| instant));
     Now::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
 }
 
@@ -89,6 +94,12 @@ fn offset(wall: u64, passed: u64) -> i64 {
 /// Whole seconds since the Unix epoch; zero when the wall clock stands before it.
 pub fn unix_seconds() -> u64 {
     since_unix_epoch().as_secs()
+}
+
+/// As [`unix_seconds`], at the system's last tick some milliseconds ago: for what each request asks, in a
+/// fifth of the time.
+pub fn unix_seconds_at_tick() -> u64 {
+    u64::try_from(clock_gettime(ClockId::RealtimeCoarse).tv_sec).unwrap_or_default()
 }
 
 /// As [`unix_seconds`], in milliseconds.

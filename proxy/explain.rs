@@ -11,9 +11,10 @@ use tidegate_limit::Decision;
 
 use crate::admin::wire::{Explanation, InFlight, Pass, Route, Tenant, Tokens, Use, Verdict};
 use crate::claims::{Claim, Claims, Place};
+use crate::clock;
 use crate::door;
 use crate::gate::Gate;
-use crate::head::{self, Head, MAX_FIELDS};
+use crate::head::{self, Head, NO_FIELDS};
 use crate::identity::{Identity, identify};
 use crate::known::Entry;
 use crate::pass::Presented;
@@ -45,7 +46,7 @@ pub fn explain(
     asked: &Asked,
 ) -> Result<Explanation, String> {
     let bytes = asked.head()?;
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut fields = NO_FIELDS;
     let head = head::parse(&bytes, &mut fields).map_err(asked::why)?;
     let policy = gate.policy.load();
     let identity = identify(
@@ -55,7 +56,7 @@ pub fn explain(
         asked.certificate,
         &head,
     );
-    let case = gate.case(&policy, &head, &identity);
+    let case = gate.case(&policy, &head, &identity, clock::now());
     let claims = case.claims();
     let rules = &policy.client;
     let tokens = claims.tokens.iter().map(|claim| tokens(claim, &case));

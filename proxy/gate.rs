@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tidegate_limit::Gauge;
+use tidegate_limit::{Gauge, Now};
 use tokio::sync::watch;
 
 use crate::account::Account;
-use crate::clock;
 use crate::forward::fields::max_forwards;
 use crate::head::Head;
 use crate::identity::Identity;
@@ -80,12 +79,13 @@ impl Gate {
         }
     }
 
-    /// Everything that decides about one request now.
+    /// Everything that decides about one request at this time.
     pub fn case<'request, 'gate>(
         &'gate self,
         policy: &'request Policy,
         head: &Head,
         identity: &'gate Identity<'request>,
+        now: Now,
     ) -> Case<'request, 'gate> {
         // The route, the known set and the clock are looked at while this comes from memory.
         policy.client_limit.limiter.prefetch(identity.client_key);
@@ -109,7 +109,7 @@ impl Gate {
                 too_large: route.is_some_and(|route| head.framing.exceeds(route.max_body)),
             },
             mode: in_force.mode,
-            now: clock::now(),
+            now,
         }
     }
 }

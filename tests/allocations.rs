@@ -23,7 +23,7 @@ use tidegate::account::{Facts, Outcome};
 use tidegate::claims::Permits;
 use tidegate::door::{self, DoorReason};
 use tidegate::gate::Gate;
-use tidegate::head::{self, MAX_FIELDS};
+use tidegate::head::{self, NO_FIELDS};
 use tidegate::learn::{Confirmable, Confirming, Learned};
 use tidegate::mode::Change;
 use tidegate::pass::{Keys, Pass, Rules};
@@ -73,7 +73,7 @@ fn known() -> PrefixSet {
 
 /// From the bytes of a head to the verdict.
 fn judge(gate: &Gate, peer: IpAddr, bytes: &[u8]) -> Result<Permits, Reason> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut fields = NO_FIELDS;
     let head = head::parse(bytes, &mut fields).unwrap();
     world::verdict(gate, peer, &head)
 }

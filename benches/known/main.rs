@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use tidegate::head::{self, MAX_FIELDS};
+use tidegate::head::{self, NO_FIELDS};
 use tidegate::prefixes::{PrefixSet, Published};
 
 const PREFIXES: usize = 1_000_000;
@@ -162,7 +162,7 @@ fn verdicts(prefixes: &[IpNet], asked: &[IpAddr]) {
     let with = world::gate(PrefixSet::of(prefixes.iter().copied()));
     let without = world::gate(PrefixSet::default());
     let bytes = world::request("/");
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut fields = NO_FIELDS;
     let head = head::parse(&bytes, &mut fields).expect("a good head");
     let verdict = |gate, peer| drop(black_box(world::verdict(gate, peer, &head)));
     for address in asked {

@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use tidegate::gate::Gate;
-use tidegate::head::{self, Head, MAX_FIELDS};
+use tidegate::head::{self, Head, NO_FIELDS};
 
 const CLIENTS: u32 = 1_000_000;
 const ROUNDS: usize = 15;
@@ -40,7 +40,7 @@ fn main() {
     println!("|---|---|---|");
     for (name, path) in cases {
         let bytes = world::request(path);
-        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut fields = NO_FIELDS;
         let head = head::parse(&bytes, &mut fields).expect("a good head");
         for client in 0..CLIENTS {
             let _ = black_box(world::verdict(&gate, address(client), &head));

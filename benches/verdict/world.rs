@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use tidegate::account::{AccessLog, Account, Allowance, LogWriter, Metrics, Slow};
 use tidegate::claims::Permits;
+use tidegate::clock;
 use tidegate::forward::Upstream;
 use tidegate::gate::Gate;
 use tidegate::head::Head;
@@ -122,7 +123,7 @@ pub fn verdict(gate: &Gate, peer: IpAddr, head: &Head) -> Result<Permits, Reason
     let client = policy.client.client(peer, head);
     gate.known.prefetch(client);
     let identity = identify(&policy, &gate.limits.hasher, client, None, head);
-    let decided = gate.case(&policy, head, &identity).decide();
+    let decided = gate.case(&policy, head, &identity, clock::now()).decide();
     decided
         .map(|(_, permits)| permits)
         .map_err(|refusal| refusal.reason)

@@ -161,7 +161,7 @@ impl AccessLog {
 
     /// The rate at which this one of a client is sampled.
     fn rate(&self, firsts: &Firsts, client: IpAddr, others: f64) -> f64 {
-        match others < 1.0 && firsts.is_of_client(client, clock::unix_seconds()) {
+        match others < 1.0 && firsts.is_of_client(client, clock::unix_seconds_at_tick()) {
             true => 1.0,
             false => others,
         }

@@ -1,9 +1,10 @@
 //! The fields that the upstream and the client see: who the client is, and nothing of what belongs
 //! to one hop alone (RFC 9110 section 7.6).
 
-use std::io::Write;
+use std::fmt::Write;
 use std::net::IpAddr;
 
+use arrayvec::ArrayString;
 use http::Version;
 use http::header::{
     CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
@@ -27,6 +28,17 @@ const CLAIMS: [HeaderName; 6] = [
     HeaderName::from_static("x-client-ip"),
     HeaderName::from_static("x-cluster-client-ip"),
     HeaderName::from_static("x-forwarded-port"),
+];
+
+/// Bytes of the longest address in text.
+const MAX_ADDRESS: usize = 46;
+
+/// Fields of a response that go no further than one hop, beside those that Pingora writes itself.
+const OF_HOPS: [HeaderName; 4] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    UPGRADE,
 ];
 
 /// How the names of further claims begin, which proxies add to these.
@@ -72,13 +84,9 @@ pub struct Named<'policy> {
 /// # Errors
 /// When a value that came with the request cannot be written back as a field value.
 pub fn to_upstream(request: &mut RequestHeader, hop: &Hop, named: &Named) -> Result<()> {
-    if !hop.trusted {
-        for claim in &CLAIMS {
-            request.remove_header(claim);
-        }
-    }
-    remove_disguises(request, named);
-    let chain = join(request, X_FORWARDED_FOR, hop.trusted, hop.peer)?;
+    remove_claims(request, hop.trusted, named);
+    let peer = text_of(hop.peer);
+    let chain = join(request, X_FORWARDED_FOR, hop.trusted, &peer)?;
     request.insert_header(X_FORWARDED_FOR, chain)?;
     if !hop.trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
         request.insert_header(X_FORWARDED_PROTO, if hop.secure { "https" } else { "http" })?;
@@ -97,20 +105,43 @@ pub fn to_upstream(request: &mut RequestHeader, hop: &Hop, named: &Named) -> Res
     Ok(())
 }
 
-/// Removes what reads as another field, whoever sent it: no proxy writes it so. The header in which
-/// the app confirms goes in every spelling.
-fn remove_disguises(request: &mut RequestHeader, named: &Named) {
-    let is_one = |name: &&HeaderName| {
+/// Removes the claims of who is not trusted, and, whoever sent it, what reads as another field: no proxy
+/// writes it so. The header in which the app confirms goes in every spelling.
+fn remove_claims(request: &mut RequestHeader, trusted: bool, named: &Named) {
+    let goes = |name: &&HeaderName| {
+        if !trusted && CLAIMS.contains(name) {
+            return true;
+        }
         let name = name.as_str();
         is_odd(name) && is_claim(name)
             || (named.tenant).is_some_and(|tenant| name != tenant && is_read_as(name, tenant))
             || (named.confirming).is_some_and(|confirming| is_read_as(name, confirming))
     };
     // Almost always none, which takes no memory.
-    let disguises: Vec<HeaderName> = request.headers.keys().filter(is_one).cloned().collect();
-    for disguise in &disguises {
-        request.remove_header(disguise);
+    let claims: Vec<HeaderName> = request.headers.keys().filter(goes).cloned().collect();
+    for claim in &claims {
+        request.remove_header(claim);
     }
+}
+
+/// An address in text. Of version 4, which is almost always, by the digits: it stands in each request.
+fn text_of(address: IpAddr) -> ArrayString<MAX_ADDRESS> {
+    let mut text = ArrayString::new();
+    // There is room for the longest.
+    let _ = match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            let mut digits = itoa::Buffer::new();
+            text.push_str(digits.format(first));
+            for octet in rest {
+                text.push('.');
+                text.push_str(digits.format(octet));
+            }
+            Ok(())
+        }
+        IpAddr::V6(address) => write!(text, "{address}"),
+    };
+    text
 }
 
 /// Whether an app may read a field of this name as a claim about the client.
@@ -119,12 +150,7 @@ fn is_claim(name: &str) -> bool {
 }
 
 /// A list field's values as one, byte for byte, with one more at the end.
-fn join(
-    request: &RequestHeader,
-    name: &str,
-    keep: bool,
-    last: impl std::fmt::Display,
-) -> Result<HeaderValue> {
+fn join(request: &RequestHeader, name: &str, keep: bool, last: &str) -> Result<HeaderValue> {
     let mut list = Vec::with_capacity(64);
     if keep {
         for value in request.headers.get_all(name) {
@@ -132,8 +158,7 @@ fn join(
             list.extend_from_slice(b", ");
         }
     }
-    // Writing into memory does not fail.
-    let _ = write!(list, "{last}");
+    list.extend_from_slice(last.as_bytes());
     HeaderValue::try_from(list).or_err(ErrorType::InvalidHTTPHeader, "a list of field values")
 }
 
@@ -148,20 +173,20 @@ pub fn to_client(response: &mut ResponseHeader) {
     if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    if let Some(nominated) = nominated(response) {
-        for name in nominated {
-            response.remove_header(&name);
-        }
+    // Most have none of them, which takes no memory.
+    let mut names = nominated(response);
+    let names_of_hops = response
+        .headers
+        .keys()
+        .filter(|name| OF_HOPS.contains(name));
+    names.extend(names_of_hops.cloned());
+    for name in names {
+        response.remove_header(&name);
     }
-    for name in ["keep-alive", "proxy-connection"] {
-        response.remove_header(name);
-    }
-    response.remove_header(&PROXY_AUTHENTICATE);
-    response.remove_header(&UPGRADE);
 }
 
-/// The fields that `Connection` names; most responses name none.
-fn nominated(response: &ResponseHeader) -> Option<Vec<HeaderName>> {
+/// The fields that `Connection` names.
+fn nominated(response: &ResponseHeader) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for value in response.headers.get_all(CONNECTION) {
         let tokens = value.as_bytes().split(|byte| *byte == b',');
@@ -178,5 +203,5 @@ fn nominated(response: &ResponseHeader) -> Option<Vec<HeaderName>> {
                 .filter(|name| name != http::header::TRANSFER_ENCODING),
         );
     }
-    (!names.is_empty()).then_some(names)
+    names
 }

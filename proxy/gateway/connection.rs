@@ -180,7 +180,7 @@ impl<'app> Connection<'app> {
     /// Reads up to the end of the next head and gives its length. The deadline runs from its first
     /// byte and is one for all of it.
     async fn next_head(&mut self, stream: &mut ClientStream) -> Result<usize, End> {
-        let mut deadline = None;
+        let (mut begun, mut deadline) = (false, None);
         let mut searched = 0;
         let mut empty_lines = 0;
         loop {
@@ -202,8 +202,8 @@ impl<'app> Connection<'app> {
             }
             head::check_partial(stream.buffered(), searched).map_err(End::Head)?;
             searched = stream.buffered().len();
-            let read = match (searched, deadline) {
-                (0, None) => self.wait_for_request(stream).await?,
+            let read = match (searched, begun) {
+                (0, false) => self.wait_for_request(stream).await?,
                 _ => {
                     let deadline = *deadline
                         .get_or_insert_with(|| Instant::now() + self.deadlines.request_header);
@@ -218,7 +218,8 @@ impl<'app> Connection<'app> {
             if !matches!(read, Ok(1..)) {
                 return Err(End::Quiet(Closing::Client));
             }
-            deadline.get_or_insert_with(|| Instant::now() + self.deadlines.request_header);
+            // The deadline's clock is read for a head that does not come in one piece.
+            begun = true;
         }
     }
 
@@ -231,9 +232,8 @@ impl<'app> Connection<'app> {
             0 => (self.deadlines.request_header, Closing::NoRequest),
             _ => (self.deadlines.keepalive, Closing::KeepaliveIdle),
         };
-        let until = Instant::now() + idle;
+        let (since, mut left) = (Instant::now(), idle);
         while !*self.shutdown.borrow() {
-            let left = until.saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
                 read = timeout(left, stream.fill()) => return read.map_err(|_| End::Quiet(closing)),
@@ -242,6 +242,7 @@ impl<'app> Connection<'app> {
             if door::is_shut_out(&self.app.gate, self.caller.address) {
                 return Err(End::Quiet(Closing::ShutOut));
             }
+            left = idle.saturating_sub(since.elapsed());
         }
         let grace = idle.min(DRAIN_GRACE);
         let read = timeout(grace, stream.fill()).await;

@@ -12,6 +12,7 @@ use tidegate_limit::GaugePermit;
 use super::exchange::{Exchange, Held};
 use crate::account::{Facts, Outcome, Stages};
 use crate::claims::{IN_FLIGHT_WAIT, Permits};
+use crate::clock;
 use crate::door;
 use crate::gate::Gate;
 use crate::head::{Head, HeadError};
@@ -63,7 +64,7 @@ impl Judge<'_> {
         let hasher = &self.gate.limits.hasher;
         let certificate = self.caller.certificate.as_deref();
         let identity = identify(&policy, hasher, client, certificate, head);
-        let mut case = self.gate.case(&policy, head, &identity);
+        let mut case = self.gate.case(&policy, head, &identity, clock::at(started));
         // A connection that was open before its peer was blocked serves nobody any more.
         case.request.blocked |= self.is_peer_blocked(client);
         let mut judged = judged(&case);

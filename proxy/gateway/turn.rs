@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::exchange::Exchange;
 use super::judgement::Judge;
-use crate::head::{self, Chunks, Framing, Head, MAX_FIELDS};
+use crate::head::{self, Chunks, Framing, Head, NO_FIELDS};
 use crate::refuse::{Persistence, Reply};
 
 /// What the connection does next.
@@ -40,7 +40,7 @@ impl Asked<'_> {
     /// Judges the request; a reply is written into `out`.
     pub(super) fn take(&self, out: &mut BytesMut) -> Turn {
         let started = Instant::now();
-        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut fields = NO_FIELDS;
         let bytes = self.buffered.get(..self.length).unwrap_or_default();
         let head = match head::parse(bytes, &mut fields) {
             Ok(head) => head,

@@ -20,6 +20,8 @@ pub use http2::from_http2;
 pub use name::{begins_as, is_odd, is_read_as};
 pub use path::{has_prefix, segment};
 
+use std::mem::MaybeUninit;
+
 use arrayvec::ArrayString;
 use bytes::BytesMut;
 use httparse::Status;
@@ -29,6 +31,10 @@ use memchr::memchr_iter;
 pub const MAX_HEAD: usize = 64 * 1024;
 /// Fields of a head.
 pub const MAX_FIELDS: usize = 100;
+/// Room for the fields of a head that is parsed.
+pub type Space<'buffer> = [MaybeUninit<httparse::Header<'buffer>>; MAX_FIELDS];
+/// Room in which nothing is yet: to fill it would cost a request more than its fields do.
+pub const NO_FIELDS: Space<'static> = [MaybeUninit::uninit(); MAX_FIELDS];
 /// Bytes of the request line (RFC 9112 section 3 asks for at least 8,000).
 pub const MAX_REQUEST_LINE: usize = 16 * 1024;
 
@@ -202,11 +208,11 @@ fn first_line(buffer: &[u8]) -> &[u8] {
 /// Parses one whole head: `bytes` ends with its empty line.
 pub fn parse<'buffer>(
     bytes: &'buffer [u8],
-    fields: &'buffer mut [httparse::Header<'buffer>; MAX_FIELDS],
+    space: &'buffer mut Space<'buffer>,
 ) -> Result<Head<'buffer>, HeadError> {
     check_lines(bytes)?;
-    let mut request = httparse::Request::new(fields);
-    match request.parse(bytes) {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, space) {
         Ok(Status::Complete(length)) if length == bytes.len() => {}
         Ok(_) => return Err(HeadError::Malformed("the head ends before its empty line")),
         Err(error) => return Err(explain(error, bytes)),
@@ -241,8 +247,11 @@ fn known_method(method: &str) -> Result<(), HeadError> {
 /// Every line ends in CR LF, and neither stands anywhere else: a lone LF or CR is a line end to one
 /// parser and a character to the next (RFC 9112 section 2.2).
 fn check_lines(bytes: &[u8]) -> Result<(), HeadError> {
-    let mut feeds = 0;
+    let (mut feeds, mut first_line) = (0, bytes.len());
     for at in memchr_iter(b'\n', bytes) {
+        if feeds == 0 {
+            first_line = at;
+        }
         feeds += 1;
         if !follows_return(bytes, at) {
             return Err(BARE_FEED);
@@ -251,7 +260,7 @@ fn check_lines(bytes: &[u8]) -> Result<(), HeadError> {
     if memchr_iter(b'\r', bytes).count() != feeds {
         return Err(HeadError::Malformed("a CR stands without LF"));
     }
-    if first_line(bytes).len() > MAX_REQUEST_LINE {
+    if first_line > MAX_REQUEST_LINE {
         return Err(HeadError::TargetTooLong);
     }
     Ok(())

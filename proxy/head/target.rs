@@ -27,7 +27,7 @@ pub(super) fn check<'buffer>(
         Some((named, rest)) => (agree(named, host)?, rest),
         None => (host.unwrap_or_default(), target),
     };
-    let path = rest.split('?').next().unwrap_or(rest);
+    let path = before(rest, b'?').unwrap_or(rest);
     if !path.starts_with('/') && (!path.is_empty() || absolute(target).is_none()) {
         return Err(HeadError::Malformed("the target does not start with /"));
     }
@@ -40,14 +40,19 @@ pub(super) fn check<'buffer>(
 /// Refuses what is not a character of a URI, and what Pingora's own parser would refuse without a
 /// reason: browsers encode each of them.
 fn check_characters(target: &str) -> Result<(), HeadError> {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let good = |byte: u8| byte.is_ascii_graphic() && !b"#<>".contains(&byte);
-    if !target.bytes().all(good) || path.contains('`') || query.contains('"') {
-        return Err(HeadError::Malformed(
+    let mut bad = b'`';
+    let good = target.bytes().all(|byte| {
+        if byte == b'?' {
+            bad = b'"';
+        }
+        byte.is_ascii_graphic() && !b"#<>".contains(&byte) && byte != bad
+    });
+    match good {
+        true => Ok(()),
+        false => Err(HeadError::Malformed(
             "the target has a character that must be percent-encoded",
-        ));
+        )),
     }
-    Ok(())
 }
 
 /// The target as an app is asked for it, when it was sent in absolute form (RFC 9112 section 3.2.1).
@@ -120,7 +125,13 @@ fn is_port(digits: &str) -> bool {
 pub(super) fn without_port(authority: &str) -> &str {
     let end = match authority.strip_prefix('[').and_then(|rest| rest.find(']')) {
         Some(bracket) => bracket + 2,
-        None => authority.find(':').unwrap_or(authority.len()),
+        None => return before(authority, b':').unwrap_or(authority),
     };
     authority.get(..end).unwrap_or(authority)
+}
+
+/// What stands before the first of these bytes. These texts are short: setting up a faster search takes
+/// longer than this one.
+fn before(text: &str, byte: u8) -> Option<&str> {
+    text.get(..text.bytes().position(|at| at == byte)?)
 }

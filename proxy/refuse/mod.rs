@@ -5,9 +5,9 @@
 
 mod text;
 
-use std::io::Write;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -97,58 +97,56 @@ impl<'policy> Reply<'policy> {
 
     /// Writes the whole response as HTTP/1.1. `body`: whether the body goes with it (not for HEAD).
     pub fn write_http1(&self, persistence: Persistence, body: bool, out: &mut BytesMut) {
-        let mut space = [0; text::MAX_BODY];
-        let text = self.body(&mut space);
+        let mut text = ArrayVec::new();
+        self.body(&mut text);
+        // Room for all of it: a field grows nothing.
         out.reserve(text.len() + 640);
-        let mut writer = out.writer();
-        // Writing into memory does not fail.
-        let _ = self.write_fields(text.len(), persistence, &mut writer);
+        self.write_fields(text.len(), persistence, out);
         if body {
-            out.extend_from_slice(text);
+            out.put_slice(&text);
         }
     }
 
-    fn write_fields(
-        &self,
-        length: usize,
-        persistence: Persistence,
-        out: &mut impl Write,
-    ) -> std::io::Result<()> {
+    fn write_fields(&self, length: usize, persistence: Persistence, out: &mut BytesMut) {
         let status = self.status();
-        out.write_all(b"HTTP/1.1 ")?;
-        out.write_all(status.as_str().as_bytes())?;
-        out.write_all(b" ")?;
-        out.write_all(status.canonical_reason().unwrap_or_default().as_bytes())?;
-        out.write_all(b"\r\nDate: ")?;
-        out.write_all(get_cached_date().as_bytes())?;
-        out.write_all(b"\r\nContent-Type: ")?;
-        out.write_all(self.content_type().as_bytes())?;
-        write!(out, "\r\nContent-Length: {length}")?;
-        out.write_all(b"\r\nCache-Control: no-store")?;
+        out.put_slice(b"HTTP/1.1 ");
+        out.put_slice(status.as_str().as_bytes());
+        out.put_slice(b" ");
+        out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        out.put_slice(b"\r\nDate: ");
+        out.put_slice(get_cached_date().as_bytes());
+        out.put_slice(b"\r\nContent-Type: ");
+        out.put_slice(self.content_type().as_bytes());
+        out.put_slice(b"\r\nContent-Length: ");
+        put_number(length as u64, out);
+        out.put_slice(b"\r\nCache-Control: no-store");
         if let Some(wait) = self.wait {
-            write!(out, "\r\nRetry-After: {}", wait.told)?;
+            out.put_slice(b"\r\nRetry-After: ");
+            put_number(wait.told, out);
         }
         if let Some(limit) = self.limit {
-            out.write_all(b"\r\nRateLimit-Policy: ")?;
-            write_policy(limit, out)?;
-            out.write_all(b"\r\nRateLimit: ")?;
-            self.write_limit(limit, out)?;
+            out.put_slice(b"\r\nRateLimit-Policy: ");
+            put_policy(limit, out);
+            out.put_slice(b"\r\nRateLimit: ");
+            self.put_limit(limit, out);
         }
-        out.write_all(match persistence {
+        out.put_slice(match persistence {
             Persistence::KeepAlive => b"\r\n\r\n".as_slice(),
             Persistence::KeepAliveHttp10 => b"\r\nConnection: keep-alive\r\n\r\n",
             Persistence::Close => b"\r\nConnection: close\r\n\r\n",
-        })
+        });
     }
 
     /// `RateLimit`: nothing left, and the seconds until there is.
-    fn write_limit(&self, (name, _): Counted, out: &mut impl Write) -> std::io::Result<()> {
-        let least = self.wait.map_or(0, |wait| wait.least);
-        write!(out, "\"{name}\";r=0;t={least}")
+    fn put_limit(&self, (name, _): Counted, out: &mut impl BufMut) {
+        out.put_slice(b"\"");
+        out.put_slice(name.as_bytes());
+        out.put_slice(b"\";r=0;t=");
+        put_number(self.wait.map_or(0, |wait| wait.least), out);
     }
 
-    fn body<'space>(&self, space: &'space mut [u8; text::MAX_BODY]) -> &'space [u8] {
-        text::body(self.reason, self.status(), self.told(), self.html, space)
+    fn body(&self, out: &mut text::Body) {
+        text::write(self.reason, self.status(), self.told(), self.html, out);
     }
 
     fn told(&self) -> Option<u64> {
@@ -160,8 +158,8 @@ impl<'policy> Reply<'policy> {
     /// # Errors
     /// When Pingora cannot build the header, which no input leads to.
     pub fn to_pingora(self) -> pingora_error::Result<(ResponseHeader, Bytes)> {
-        let mut space = [0; text::MAX_BODY];
-        let text = self.body(&mut space);
+        let mut text = ArrayVec::new();
+        self.body(&mut text);
         let mut header = ResponseHeader::build(self.status(), Some(6))?;
         header.insert_header(CONTENT_TYPE, self.content_type())?;
         header.insert_header(CONTENT_LENGTH, text.len())?;
@@ -171,13 +169,12 @@ impl<'policy> Reply<'policy> {
         }
         if let Some(limit) = self.limit {
             let (mut policy, mut left) = (Vec::new(), Vec::new());
-            // Writing into memory does not fail.
-            let _ = write_policy(limit, &mut policy);
-            let _ = self.write_limit(limit, &mut left);
+            put_policy(limit, &mut policy);
+            self.put_limit(limit, &mut left);
             header.insert_header("ratelimit-policy", policy)?;
             header.insert_header("ratelimit", left)?;
         }
-        Ok((header, Bytes::copy_from_slice(text)))
+        Ok((header, Bytes::copy_from_slice(&text)))
     }
 }
 
@@ -185,10 +182,17 @@ impl<'policy> Reply<'policy> {
 type Counted<'policy> = (&'static str, &'policy Quota);
 
 /// `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers-11: the quota and its window.
-fn write_policy((name, quota): Counted, out: &mut impl Write) -> std::io::Result<()> {
-    let window = quota.window().as_secs().max(1);
-    let burst = quota.burst();
-    write!(out, "\"{name}\";q={burst};w={window}")
+fn put_policy((name, quota): Counted, out: &mut impl BufMut) {
+    out.put_slice(b"\"");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b"\";q=");
+    put_number(quota.burst().get().into(), out);
+    out.put_slice(b";w=");
+    put_number(quota.window().as_secs().max(1), out);
+}
+
+fn put_number(number: u64, out: &mut impl BufMut) {
+    out.put_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Whether the client is a browser that shows pages to a person.

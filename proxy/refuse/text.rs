@@ -1,78 +1,95 @@
 //! The words of a refusal: for programs as `application/problem+json` (RFC 9457), for people as a
 //! small page that tries again by itself.
 
-use std::io::Write;
-
+use arrayvec::ArrayVec;
 use http::StatusCode;
 
 use crate::reason::Reason;
 
 /// Bytes that a body can have.
-pub(super) const MAX_BODY: usize = 1024;
+const MAX_BODY: usize = 1024;
 
-/// Writes the body into `space` and gives the part that was written.
-pub(super) fn body(
+/// A body while it is written.
+pub(super) type Body = ArrayVec<u8, MAX_BODY>;
+
+/// Writes the body. All texts together are far from its bound; what did not fit would be left out.
+pub(super) fn write(
     reason: Reason,
     status: StatusCode,
     told: Option<u64>,
     html: bool,
-    space: &mut [u8; MAX_BODY],
-) -> &[u8] {
-    let mut rest = space.as_mut_slice();
-    // All texts together are far from the bound; what did not fit would be left out, not overrun.
-    let _ = match html {
-        true => page(reason, status, told, &mut rest),
-        false => problem(reason, status, told, &mut rest),
-    };
-    let written = MAX_BODY - rest.len();
-    space.get(..written).unwrap_or_default()
-}
-
-fn problem(
-    reason: Reason,
-    status: StatusCode,
-    told: Option<u64>,
-    out: &mut &mut [u8],
-) -> std::io::Result<()> {
-    out.write_all(b"{\"title\":\"")?;
-    out.write_all(status.canonical_reason().unwrap_or_default().as_bytes())?;
-    out.write_all(b"\",\"status\":")?;
-    out.write_all(status.as_str().as_bytes())?;
-    out.write_all(b",\"detail\":\"")?;
-    out.write_all(detail(reason).as_bytes())?;
-    out.write_all(b"\",\"reason\":\"")?;
-    out.write_all(reason.label().as_bytes())?;
-    match told {
-        Some(seconds) => writeln!(out, "\",\"retry_after\":{seconds}}}"),
-        None => out.write_all(b"\"}\n"),
+    out: &mut Body,
+) {
+    let mut digits = itoa::Buffer::new();
+    let told = told.map(|seconds| digits.format(seconds) as &str);
+    match html {
+        true => page(reason, status, told, out),
+        false => problem(reason, status, told, out),
     }
 }
 
-fn page(
-    reason: Reason,
-    status: StatusCode,
-    told: Option<u64>,
-    out: &mut &mut [u8],
-) -> std::io::Result<()> {
+fn put(parts: &[&str], out: &mut Body) {
+    for part in parts {
+        let _ = out.try_extend_from_slice(part.as_bytes());
+    }
+}
+
+fn problem(reason: Reason, status: StatusCode, told: Option<&str>, out: &mut Body) {
     let title = status.canonical_reason().unwrap_or_default();
-    out.write_all(
-        b"<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\">",
-    )?;
-    if let Some(seconds) = told {
-        write!(out, "<meta http-equiv=refresh content={seconds}>")?;
-    }
-    write!(
+    put(
+        &["{\"title\":\"", title, "\",\"status\":", status.as_str()],
         out,
-        "<title>{title}</title><style>body{{font:18px/1.5 system-ui,sans-serif;max-width:32em;margin:15vh auto;padding:0 1em}}</style><h1>{title}</h1><p>{}.",
-        detail(reason)
-    )?;
-    if let Some(seconds) = told {
-        write!(
-            out,
-            "<p>This page tries again by itself in {seconds} seconds."
-        )?;
+    );
+    put(
+        &[
+            ",\"detail\":\"",
+            detail(reason),
+            "\",\"reason\":\"",
+            reason.label(),
+        ],
+        out,
+    );
+    match told {
+        Some(seconds) => put(&["\",\"retry_after\":", seconds, "}\n"], out),
+        None => put(&["\"}\n"], out),
     }
-    out.write_all(b"\n")
+}
+
+const PAGE: &str =
+    "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\">";
+const STYLE: &str = "<style>body{font:18px/1.5 system-ui,sans-serif;max-width:32em;margin:15vh auto;padding:0 1em}</style>";
+
+fn page(reason: Reason, status: StatusCode, told: Option<&str>, out: &mut Body) {
+    let title = status.canonical_reason().unwrap_or_default();
+    put(&[PAGE], out);
+    if let Some(seconds) = told {
+        put(&["<meta http-equiv=refresh content=", seconds, ">"], out);
+    }
+    put(
+        &[
+            "<title>",
+            title,
+            "</title>",
+            STYLE,
+            "<h1>",
+            title,
+            "</h1><p>",
+            detail(reason),
+            ".",
+        ],
+        out,
+    );
+    if let Some(seconds) = told {
+        put(
+            &[
+                "<p>This page tries again by itself in ",
+                seconds,
+                " seconds.",
+            ],
+            out,
+        );
+    }
+    put(&["\n"], out);
 }
 
 /// One sentence without its full stop, for whoever reads it.

@@ -161,6 +161,17 @@ impl Gate {
         Gate::launch(Folder::new(), &with_upstream(&[app.address], text), shell)
     }
 
+    /// A gate whose memory tells what it holds: what it frees goes back to the system at once, where it
+    /// would be kept for a while, by each thread for itself.
+    pub fn without_spare_memory(folder: Folder, text: &str) -> Gate {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        program.env(
+            "_RJEM_MALLOC_CONF",
+            "narenas:1,dirty_decay_ms:0,muzzy_decay_ms:0",
+        );
+        Gate::launch(folder, text, program)
+    }
+
     pub(super) fn launch(folder: Folder, text: &str, mut program: Command) -> Gate {
         let config = folder.configure(text);
         program.args(["run", "--config"]).arg(config);

@@ -25,7 +25,7 @@ fn requests_under_way_do_not_keep_the_tenants_of_their_day_in_memory() {
     folder.write("tenants.txt", lines.collect::<String>());
     let files = "from = \"host\"\nfiles = [\"tenants.txt\"]\n";
     let text = tiers(&app, "other = \"normal\"").replace("from = \"host\"\n", files);
-    let gate = Gate::start_in(folder, &text);
+    let gate = Gate::without_spare_memory(folder, &text);
     set(&gate, "other", "generous");
     let before = gate.memory();
     let waiting: Vec<_> = (0..20)
@@ -35,9 +35,8 @@ fn requests_under_way_do_not_keep_the_tenants_of_their_day_in_memory() {
             client
         })
         .collect();
-    // What is freed goes back to the system after a while.
     eventually("the tenants of the past to be freed", || {
-        gate.memory().saturating_sub(before) < 50 << 10
+        gate.memory().saturating_sub(before) < 16 << 10
     });
     latch.open();
     for mut client in waiting {
