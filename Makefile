@@ -3,6 +3,7 @@
 # make test    all tests
 # make loom    the limiter's races, through all their interleavings
 # make check   formatting, lints and documentation, with warnings denied
+# make instructions     what a verdict, a refusal and a forwarded request take, beside a baseline: 3 % more fails
 # make bench   the gate beside nginx and HAProxy, as ratios: benches/README.md
 # make bench-flood [FLOOD="--quick"]     the gate beside nginx, HAProxy and Envoy under floods: docs/performance.md
 # make pictures     the pictures of the README, from a flood of some four minutes on this machine
@@ -24,9 +25,10 @@ CARGO_DEB_VERSION = 3.8.0
 ENVOY = 1.40.0
 FLOOD =
 BENCH_TOOLS = h2load:nghttp2-client haproxy:haproxy nginx:nginx-light python3:python3 taskset:util-linux wrk:wrk
+INSTRUCTION_TOOLS = nginx:nginx-light python3:python3 taskset:util-linux valgrind:valgrind vgdb:valgrind
 FLOOD_TOOLS = $(BENCH_TOOLS) openssl:openssl
 
-.PHONY: run test loom check build bench bench-flood pictures install build-tools test-tools bench-tools bench-flood-tools cargo
+.PHONY: run test loom check build instructions bench bench-flood pictures install build-tools test-tools instruction-tools bench-tools bench-flood-tools cargo
 
 run: build
 ifdef UPSTREAM
@@ -48,6 +50,9 @@ check: build-tools
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+instructions: build instruction-tools
+	CARGO="$(CARGO)" benches/instructions
 
 bench: build bench-tools
 	benches/against-nginx
@@ -98,6 +103,9 @@ build-tools: cargo
 
 test-tools:
 	@scripts/require $(TEST_TOOLS)
+
+instruction-tools:
+	@scripts/require $(INSTRUCTION_TOOLS)
 
 bench-tools:
 	@scripts/require $(BENCH_TOOLS)

@@ -22,8 +22,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for(port, home=None):
-    for _ in range(500):
+def wait_for(port, home=None, patience=10):
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
@@ -105,7 +106,8 @@ def start_nginx(folder, app, rate, burst):
     return process, port
 
 
-def start_gate(binary, folder, app, rate, burst, name="gate", more="", client=""):
+def start_gate(binary, folder, app, rate, burst, name="gate", more="", client="", per="s", under=(), patience=10):
+    """`under` is the command, such as Callgrind's, that the gate is started with; it may take its time."""
     port = free_port()
     home = pathlib.Path(folder, f"{name}-{rate}")
     home.mkdir()
@@ -118,7 +120,7 @@ address = "127.0.0.1:{port}"
 [upstream.app]
 servers = ["127.0.0.1:{app}"]
 [client]
-{client}limit = {{ rate = "{rate}/s", burst = {burst} }}
+{client}limit = {{ rate = "{rate}/{per}", burst = {burst} }}
 connections = 10000
 [tenant]
 from = "host"
@@ -139,9 +141,9 @@ address = "127.0.0.1:{free_port()}"
 [state]
 directory = "{home}/state"
 {more}""")
-    command = ["taskset", "-c", PROXY_CORE, binary, "run", "--config", str(config)]
+    command = ["taskset", "-c", PROXY_CORE, *under, binary, "run", "--config", str(config)]
     process = start(command, home)
-    wait_for(port, home)
+    wait_for(port, home, patience)
     return process, port
 
 

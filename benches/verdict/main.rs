@@ -1,7 +1,8 @@
 //! The whole verdict about a request of one of a million clients, from its parsed head on: identity
 //! from the socket, mode, client, tenant and route limits, caps in flight. Medians over rounds.
 //!
-//! `cargo bench --bench verdict`; the figures are in benches/README.md.
+//! `cargo bench --bench verdict`; the figures are in benches/README.md. With `--count N PATH` it makes so
+//! many verdicts about one path and says nothing, for Callgrind (`benches/instructions`).
 
 #![allow(
     clippy::unwrap_used,
@@ -28,9 +29,30 @@ const BATCH: u32 = 256;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// As many as are soon seen once under Callgrind, where a million would take a minute.
+const COUNTED_CLIENTS: u32 = 1000;
+
 fn main() {
     let known = (0..10_000_u32).map(|number| IpAddr::from((0x0a00_0000 + number).to_be_bytes()));
     let gate = world::gate(known.map(ipnet::IpNet::from).collect());
+    match asked_count() {
+        Some((count, path)) => with_head(&path, |head| {
+            meet(&gate, head, COUNTED_CLIENTS);
+            counted_verdicts(&gate, head, count);
+        }),
+        None => table(&gate),
+    }
+}
+
+/// What stands after `--count`; cargo has arguments of its own.
+fn asked_count() -> Option<(u32, String)> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--count");
+    arguments.next()?;
+    let count = arguments.next().and_then(|count| count.parse().ok());
+    Some((count.expect("--count N"), arguments.next().expect("a path")))
+}
+
+fn table(gate: &Gate) {
     let cases = [
         ("client and tenant", "/"),
         ("client, tenant and route", "/search"),
@@ -39,15 +61,10 @@ fn main() {
     println!("| verdict for one of a million clients | ns, median | ns, range |");
     println!("|---|---|---|");
     for (name, path) in cases {
-        let bytes = world::request(path);
-        let mut fields = NO_FIELDS;
-        let head = head::parse(&bytes, &mut fields).expect("a good head");
-        for client in 0..CLIENTS {
-            let _ = black_box(world::verdict(&gate, address(client), &head));
-        }
-        let mut rounds: Vec<f64> = (0..ROUNDS)
-            .map(|round| measure(&gate, &head, round))
-            .collect();
+        let mut rounds: [f64; ROUNDS] = with_head(path, |head| {
+            meet(gate, head, CLIENTS);
+            std::array::from_fn(|round| measure(gate, head, round))
+        });
         rounds.sort_unstable_by(f64::total_cmp);
         println!(
             "| {name} | {:.0} | {:.0} to {:.0} |",
@@ -55,6 +72,31 @@ fn main() {
             rounds[0],
             rounds[ROUNDS - 1]
         );
+    }
+}
+
+fn with_head<T>(path: &str, then: impl FnOnce(&Head) -> T) -> T {
+    let bytes = world::request(path);
+    let mut fields = NO_FIELDS;
+    then(&head::parse(&bytes, &mut fields).expect("a good head"))
+}
+
+/// The first request of each client, which is another case than those that follow.
+fn meet(gate: &Gate, head: &Head, clients: u32) {
+    for client in 0..clients {
+        let _ = black_box(world::verdict(gate, address(client), head));
+    }
+}
+
+/// Callgrind counts from its start to its end, whatever it calls: it needs the name.
+#[inline(never)]
+fn counted_verdicts(gate: &Gate, head: &Head, count: u32) {
+    for number in 0..count {
+        drop(black_box(world::verdict(
+            gate,
+            address(number % COUNTED_CLIENTS),
+            head,
+        )));
     }
 }
 

@@ -80,6 +80,8 @@ mod http2_hostile;
 mod importing;
 /// Customers who become known because the app says so, stay so across crashes, and leave in time.
 mod incident;
+/// When `make instructions` fails, and what it says.
+mod instructions;
 /// Files of known customers: watched, and taken over when they are good.
 mod known_files;
 mod learning;
