@@ -17,13 +17,10 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::app::ConnectionApp;
-use super::socket::Socket;
 use crate::door::Filter;
 
 /// Connections that are accepted before those that were get a turn.
 const AT_ONCE: usize = 64;
-/// So many at once have waited for their turn: the gate is slower than they come.
-const BEHIND: usize = 8;
 /// How long is waited when the system has no room for another one.
 const CALM: Duration = Duration::from_millis(100);
 
@@ -51,65 +48,52 @@ impl Acceptor {
             Err(error) => return tracing::error!("a listener cannot be waited for: {error}"),
         };
         let handed_on = shutdown.clone();
-        let mut behind = false;
         while !*shutdown.borrow_and_update() {
             tokio::select! {
                 biased;
                 told = shutdown.changed() => if told.is_err() {
                     return;
                 },
-                accepted = self.accept_some(&socket, behind, &handed_on) => match accepted {
-                    Ok(accepted) => behind = accepted >= BEHIND,
-                    Err(error) => {
-                        tracing::error!("a connection could not be accepted: {error}");
-                        sleep(CALM).await;
-                    }
+                more = self.accept_some(&socket, &handed_on) => if let Err(error) = more {
+                    tracing::error!("a connection could not be accepted: {error}");
+                    sleep(CALM).await;
                 },
             }
         }
     }
 
-    /// Waits for connections, accepts some of them and gives their number. `behind`: they have waited, so
-    /// that what they ask is likely to be there.
+    /// Waits for connections and accepts some of them.
     async fn accept_some(
         &self,
         socket: &AsyncFd<TcpListener>,
-        behind: bool,
         shutdown: &ShutdownWatch,
-    ) -> std::io::Result<usize> {
+    ) -> std::io::Result<()> {
         let mut ready = socket.readable().await?;
-        for before in 0..AT_ONCE {
+        for _ in 0..AT_ONCE {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(socket, flags) {
                 Ok((accepted, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    self.let_in(accepted, behind, peer, shutdown).await;
+                    self.let_in(accepted, peer, shutdown).await;
                 }
                 Err(Errno::WOULDBLOCK) => {
                     ready.clear_ready();
-                    return Ok(before);
+                    return Ok(());
                 }
                 Err(error) if is_of_the_connection(error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         yield_now().await;
-        Ok(AT_ONCE)
+        Ok(())
     }
 
     /// Serves a connection in a task of its own, if it may come in.
-    async fn let_in(
-        &self,
-        accepted: OwnedFd,
-        asks: bool,
-        peer: Option<SocketAddr>,
-        shutdown: &ShutdownWatch,
-    ) {
+    async fn let_in(&self, accepted: OwnedFd, peer: Option<SocketAddr>, shutdown: &ShutdownWatch) {
         if !self.filter.lets_in(peer).await {
             return;
         }
         let (app, shutdown) = (self.app.clone(), shutdown.clone());
-        let accepted = Socket::new(accepted, asks);
         tokio::spawn(async move { app.process(accepted, peer, &shutdown).await });
     }
 }

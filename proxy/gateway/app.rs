@@ -1,6 +1,7 @@
 //! The connection app: from an accepted connection to the protocol that it speaks.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use pingora_core::protocols::Stream;
@@ -12,7 +13,6 @@ use super::connection::Connection;
 use super::forwarder::Forwarder;
 use super::h2::Http2;
 use super::paced::PacedStream;
-use super::socket::Socket;
 use super::transport::Transport;
 use crate::account::Closing;
 use crate::door::{self, DoorReason};
@@ -34,16 +34,15 @@ impl ConnectionApp {
     /// Serves an accepted connection to its end.
     pub(super) async fn process(
         self: &Arc<Self>,
-        socket: Socket,
+        socket: OwnedFd,
         peer: Option<SocketAddr>,
         shutdown: &ShutdownWatch,
     ) {
         let mut address = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), canonical);
         let rules = self.listener.rules.load_full();
-        let plain = Box::new(Transport::plain(socket, rules.proxy_protocol));
-        let arrived = match peer {
-            Some(_) => self.arrive(&rules, plain, &mut address).await,
-            None => Err(DoorReason::Gone),
+        let arrived = match (peer, Transport::plain(socket, rules.proxy_protocol)) {
+            (Some(_), Ok(plain)) => self.arrive(&rules, Box::new(plain), &mut address).await,
+            _ => Err(DoorReason::Gone),
         };
         let account = &self.gate.account;
         match arrived {

@@ -21,7 +21,6 @@ mod paced;
 // options sets how it closes.
 #[allow(unsafe_code)]
 mod reset;
-mod socket;
 mod stream;
 mod transport;
 mod turn;

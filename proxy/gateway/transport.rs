@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -13,9 +14,8 @@ use pingora_core::protocols::{
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-
-use super::socket::Socket;
 
 /// Bytes that are read ahead where something small is read first: a PROXY protocol header.
 const READ_AHEAD: usize = 4096;
@@ -35,13 +35,17 @@ pub struct Transport<Io: AsyncWrite + Unpin> {
     id: UniqueIDType,
 }
 
-impl Transport<BufStream<Socket>> {
-    /// An accepted socket.
-    pub fn plain(socket: Socket, reads_ahead: bool) -> Self {
-        let id = socket.number();
+impl Transport<BufStream<TcpStream>> {
+    /// An accepted socket, which must not block, in this runtime's care.
+    ///
+    /// # Errors
+    /// When the system does not watch it.
+    pub fn plain(socket: OwnedFd, reads_ahead: bool) -> io::Result<Self> {
+        let id = socket.as_raw_fd();
+        let stream = TcpStream::from_std(socket.into())?;
         let ahead = if reads_ahead { READ_AHEAD } else { NOT_AHEAD };
-        let io = BufStream::with_capacity(ahead, GATHERED, socket);
-        Transport { io, id }
+        let io = BufStream::with_capacity(ahead, GATHERED, stream);
+        Ok(Transport { io, id })
     }
 }
 
